@@ -1,0 +1,35 @@
+"""Starts a program that cannot outlive the harness: however the harness ends, the program is terminated."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+# The shell starts the program and a reader of the pipe that only we hold open. When we close the pipe or die, by SIGKILL
+# too, the reader sees the end of the file and terminates the program. (The kernel's parent-death signal would follow
+# the *thread* that started the program, which may be a short-lived worker.)
+_WATCHED = 'exec 3<&0; "$@" 3<&- & program=$!; { read -r _; kill $program; } <&3 & wait $program'
+_STOP_TIMEOUT_S = 5.0
+
+
+def start_tied(command: list[str], log: Path) -> subprocess.Popen[bytes]:
+    """Starts command in a session of its own, its output appended to log. End it with stop_tied."""
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            ["sh", "-c", _WATCHED, "sh", *command],
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+
+
+def stop_tied(process: subprocess.Popen[bytes]) -> None:
+    """Terminates the program and waits for it; kills it when it does not listen."""
+    if process.stdin is not None:
+        process.stdin.close()
+    try:
+        process.wait(_STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
