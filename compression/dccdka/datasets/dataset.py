@@ -1,0 +1,121 @@
+"""Images and labels held in memory, split into what trains, what the search sees and what the report gives."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class DatasetError(Exception):
+    """Data are missing or wrong; the message names the file or function, what is wrong, and what to do."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """images uint8 [n, c, h, w] (pixels), labels int64 [n]."""
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """The network sees (pixel - zero) * scale, one pair for all channels, so that int8 inputs lose nothing."""
+
+    zero: int
+    scale: float
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """train and validation are parts of the source's training set, test is its test set.
+
+    sha256 is the hash of all pixels and labels, hexadecimal.
+    """
+
+    name: str
+    train: Split
+    validation: Split
+    test: Split
+    classes: int
+    normalization: Normalization
+    sha256: str
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(c, h, w)."""
+        channels, height, width = self.train.images.shape[1:]
+        return channels, height, width
+
+
+def normalization_of(images: NDArray[np.uint8]) -> Normalization:
+    """zero is the rounded mean pixel, scale 1/standard deviation of the pixels (1 for a constant image)."""
+    # From the histogram: exact, and no float copy of all images.
+    counts = np.bincount(images.reshape(-1), minlength=256).astype(np.float64)
+    pixels = np.arange(256)
+    mean = float(counts @ pixels / counts.sum())
+    deviation = float(np.sqrt(counts @ (pixels - mean) ** 2 / counts.sum()))
+    return Normalization(zero=round(mean), scale=1 / deviation if deviation > 0 else 1.0)
+
+
+def _checked(split: Split, source: str) -> Split:
+    images, labels = np.asarray(split.images), np.asarray(split.labels)
+    if images.dtype != np.uint8:
+        raise DatasetError(f"{source}: images must be uint8 pixels, got {images.dtype}")
+    if images.ndim == 3:
+        images = images[:, np.newaxis]
+    if images.ndim != 4 or 0 in images.shape:
+        raise DatasetError(f"{source}: images must have the shape [n, c, h, w], got {list(images.shape)}")
+    if not np.issubdtype(labels.dtype, np.integer) or labels.ndim != 1:
+        raise DatasetError(f"{source}: labels must be integers [n], got {labels.dtype} {list(labels.shape)}")
+    if len(labels) != len(images):
+        raise DatasetError(f"{source}: {len(images)} images but {len(labels)} labels")
+    if labels.min() < 0:
+        raise DatasetError(f"{source}: labels must be 0 or more, got {labels.min()}")
+    return Split(np.ascontiguousarray(images), labels.astype(np.int64))
+
+
+def _hash(*splits: Split) -> str:
+    digest = hashlib.sha256()
+    for split in splits:
+        digest.update(repr(split.images.shape).encode())
+        digest.update(split.images.data)
+        digest.update(split.labels.data)
+    return digest.hexdigest()
+
+
+def make_dataset(
+    name: str, training: Split, test: Split, *, training_source: str, test_source: str, validation: int, seed: int
+) -> Dataset:
+    """Check two sets and split `validation` images, drawn by seed, off the training set. Errors name the sources."""
+    training, test = _checked(training, training_source), _checked(test, test_source)
+    if test.images.shape[1:] != training.images.shape[1:]:
+        raise DatasetError(
+            f"{test_source}: images of shape {list(test.images.shape[1:])}, but those of {training_source} have "
+            f"{list(training.images.shape[1:])}"
+        )
+    classes = int(training.labels.max()) + 1
+    if classes < 2:
+        raise DatasetError(f"{training_source}: needs at least 2 classes, every label is 0")
+    if test.labels.max() >= classes:
+        raise DatasetError(
+            f"{test_source}: label {test.labels.max()} does not occur in the training set, which has {classes} classes"
+        )
+    count = len(training.labels)
+    if not 0 < validation < count:
+        raise DatasetError(f"{training_source}: cannot split {validation} validation images off {count}")
+    order = np.random.default_rng(seed).permutation(count)
+    held_out, kept = np.sort(order[:validation]), np.sort(order[validation:])
+    train = Split(training.images[kept], training.labels[kept])
+    return Dataset(
+        name=name,
+        train=train,
+        validation=Split(training.images[held_out], training.labels[held_out]),
+        test=test,
+        classes=classes,
+        normalization=normalization_of(train.images),
+        sha256=_hash(training, test),
+    )
