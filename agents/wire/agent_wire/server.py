@@ -27,7 +27,7 @@ _HALF = 0x8000  # of the sequence numbers
 class AgentServer:
     """Feed it what arrives; send what it yields.
 
-    handlers: one for every message. The version in hello, both ways, is the server's own affair: the handler of hello is
+    handlers: one for every message. The version in hello, both ways, is the server's own affair: its handler is
     asked only when the versions agree, and leaves `version` out of what it returns.
     """
 
