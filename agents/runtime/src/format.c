@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Readers of the artifact's tables.
+ */
+#include "format.h"
+
+uint32_t dcc_record_bytes(uint32_t kind) {
+    switch (kind) {
+    case DCC_CONV: return 36u;
+    case DCC_ADD: return 20u;
+    case DCC_AVERAGE_POOL: return 20u;
+    case DCC_MAX_POOL: return 16u;
+    case DCC_RELU: return 8u;
+    default: return 0u;
+    }
+}
+
+dcc_tensor dcc_read_tensor(const uint8_t *artifact, uint32_t index) {
+    const uint8_t *record = artifact + DCC_HEADER_BYTES + index * DCC_TENSOR_BYTES;
+    dcc_tensor tensor;
+    tensor.at = dcc_u32(record);
+    tensor.height = dcc_u16(record + 4);
+    tensor.width = dcc_u16(record + 6);
+    tensor.channels = dcc_u16(record + 8);
+    tensor.zero_point = (int8_t)record[10];
+    return tensor;
+}
+
+dcc_operator dcc_read_operator(const uint8_t *artifact, const uint8_t *record) {
+    dcc_operator operator;
+    operator.kind = record[0];
+    operator.low = (int8_t)record[1];
+    operator.high = (int8_t)record[2];
+    operator.input = dcc_read_tensor(artifact, dcc_u16(record + 4));
+    operator.output = dcc_read_tensor(artifact, dcc_u16(record + 6));
+    if (operator.kind == DCC_CONV && record[3] == 1u) { /* flattened */
+        operator.input.channels = dcc_tensor_bytes(&operator.input);
+        operator.input.height = 1u;
+        operator.input.width = 1u;
+    }
+    return operator;
+}
+
+static dcc_window read_window(const uint8_t *record) {
+    dcc_window window;
+    window.y.kernel = record[8];
+    window.x.kernel = record[9];
+    window.y.stride = record[10];
+    window.x.stride = record[11];
+    window.y.padding = record[12];
+    window.x.padding = record[13];
+    return window;
+}
+
+dcc_conv dcc_read_conv(const uint8_t *record) {
+    dcc_conv conv;
+    conv.window = read_window(record);
+    conv.encoding = record[14];
+    conv.bits = record[15];
+    conv.groups = dcc_u16(record + 16);
+    conv.weight_zero_point = record[18];
+    conv.data_at = dcc_u32(record + 20);
+    conv.data_bytes = dcc_u32(record + 24);
+    conv.scratch_at = dcc_u32(record + 28);
+    conv.scratch_bytes = dcc_u32(record + 32);
+    return conv;
+}
+
+dcc_add dcc_read_add(const uint8_t *artifact, const uint8_t *record) {
+    dcc_add add;
+    add.second = dcc_read_tensor(artifact, dcc_u16(record + 8));
+    add.shift = record[10];
+    add.multiplier = dcc_i32(record + 12);
+    add.second_multiplier = dcc_i32(record + 16);
+    return add;
+}
+
+dcc_pool dcc_read_pool(const uint8_t *record) {
+    dcc_pool pool;
+    pool.window = read_window(record);
+    pool.shift = record[0] == DCC_AVERAGE_POOL ? record[14] : 0u;
+    pool.multiplier = record[0] == DCC_AVERAGE_POOL ? dcc_i32(record + 16) : 0;
+    return pool;
+}
