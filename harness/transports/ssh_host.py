@@ -1,0 +1,116 @@
+"""Opens an SSH connection to a host whose key we know, or says precisely why not and what to do."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+import paramiko
+
+from harness.errors import DeviceUnreachable, UsageError
+
+_STEP_TIMEOUT_S = 10.0  # for each of: TCP connect, banner, key exchange, authentication, opening a channel
+_KEEPALIVE_S = 15
+
+
+@dataclass(frozen=True)
+class SshHost:
+    """Where a device is reached, and how it and we prove who we are.
+
+    user: None for the name of the user who runs the harness. key_file: None for the keys in ~/.ssh and in ssh-agent.
+    """
+
+    host: str
+    port: int = 22
+    user: str | None = None
+    key_file: Path | None = None
+    known_hosts: Path = Path("~/.ssh/known_hosts")
+
+    def __str__(self) -> str:
+        return f"{self.user or getpass.getuser()}@{self.host}:{self.port}"
+
+
+class _RefuseUnknown(paramiko.MissingHostKeyPolicy):
+    """Never trusts at first sight: whoever measures on the wrong machine measures nothing."""
+
+    def __init__(self, host: SshHost, known_hosts: Path, device: str) -> None:
+        self._host, self._known_hosts, self._device = host, known_hosts, device
+
+    def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> NoReturn:
+        kind = key.get_name()
+        raise DeviceUnreachable(
+            self._device,
+            f"the host key of {self._host} is not in {self._known_hosts}; it says {kind} {key.fingerprint}."
+            f" If that is your device's, add it: ssh-keyscan -t {_keyscan_type(kind)} -p {self._host.port}"
+            f" {self._host.host} >> {self._known_hosts}",
+        )
+
+
+def open_connection(host: SshHost, device: str) -> paramiko.SSHClient:
+    """A connected client, its host key checked. Raises DeviceUnreachable, or UsageError for missing files."""
+    known_hosts = host.known_hosts.expanduser()
+    client = paramiko.SSHClient()
+    _load_known_hosts(client, known_hosts)
+    client.set_missing_host_key_policy(_RefuseUnknown(host, known_hosts, device))
+    if host.key_file is not None and not host.key_file.expanduser().is_file():
+        raise UsageError(f"device {device}: key_file {host.key_file} does not exist; make one with ssh-keygen")
+    try:
+        client.connect(
+            host.host,
+            host.port,
+            host.user or getpass.getuser(),
+            key_filename=str(host.key_file.expanduser()) if host.key_file else None,
+            look_for_keys=host.key_file is None,
+            allow_agent=host.key_file is None,
+            timeout=_STEP_TIMEOUT_S,
+            banner_timeout=_STEP_TIMEOUT_S,
+            auth_timeout=_STEP_TIMEOUT_S,
+            channel_timeout=_STEP_TIMEOUT_S,
+        )
+    except paramiko.BadHostKeyException as error:
+        reason = (
+            f"THE HOST KEY OF {host} HAS CHANGED: {known_hosts} says {error.expected_key.fingerprint}, the host"
+            f" {error.key.fingerprint}. It may be another machine, or somebody in between. If you know why, forget the"
+            f" old key: ssh-keygen -f {known_hosts} -R '[{host.host}]:{host.port}'"
+        )
+    except paramiko.PasswordRequiredException:
+        reason = f"key_file {host.key_file} has a passphrase; add it to ssh-agent and leave key_file out"
+    except paramiko.AuthenticationException as error:
+        key = f"key {host.key_file}" if host.key_file else "any key in ~/.ssh or ssh-agent"
+        reason = f"{host} does not admit us with {key} ({error}); try ssh-copy-id -p {host.port} {host.host}"
+    except (OSError, EOFError, paramiko.SSHException) as error:
+        reason = f"no SSH server answers at {host} ({_words(error)}); is the machine on, and sshd running?"
+    else:
+        transport = client.get_transport()
+        assert transport is not None  # connected
+        transport.set_keepalive(_KEEPALIVE_S)
+        return client
+    client.close()
+    raise DeviceUnreachable(device, reason)
+
+
+def _load_known_hosts(client: paramiko.SSHClient, known_hosts: Path) -> None:
+    try:
+        client.load_host_keys(str(known_hosts))
+    except FileNotFoundError:
+        pass  # then every host is unknown
+    except (OSError, ValueError, paramiko.hostkeys.InvalidHostKey) as error:
+        raise UsageError(
+            f"{known_hosts}: cannot be read as known hosts ({error}); correct or remove that line"
+        ) from None
+
+
+def _keyscan_type(key_type: str) -> str:
+    """ssh-keyscan's name: rsa, ed25519 or ecdsa, out of ssh-ed25519, ecdsa-sha2-nistp256 and the like."""
+    return key_type.removeprefix("ssh-").split("-")[0]
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, socket.gaierror):
+        return "the name cannot be resolved"
+    if isinstance(error, TimeoutError):
+        return f"nothing within {_STEP_TIMEOUT_S:g} s"
+    return str(error) or type(error).__name__
