@@ -1,0 +1,36 @@
+# The two commands of the README. Both do all the set-up themselves and are cheap to repeat.
+#   make search   measure compressed networks on an emulated board and over SSH, and show the Pareto front
+#   make test     everything that continuous integration checks
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+DEBIAN_PACKAGES := dataset-fashion-mnist gcc gcc-aarch64-linux-gnu gcc-arm-none-eabi libc6-dev libc6-dev-arm64-cross \
+  libnewlib-arm-none-eabi make openssh-client openssh-server prometheus python3-venv qemu-system-arm qemu-user-static
+
+.PHONY: search test lint firmware packages clean
+
+search: firmware
+	$(BIN)/harness search harness/studies/quickstart.yaml --resume
+
+test: firmware lint
+	$(BIN)/pytest -m "not slow"
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+firmware: packages $(VENV)/.installed
+	@$(MAKE) --no-print-directory -C agents
+
+packages:
+	@sh .ci/packages $(DEBIAN_PACKAGES)
+
+$(VENV)/.installed: pyproject.toml constraints.txt | packages
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+clean:
+	rm -rf build $(VENV)

@@ -1,0 +1,100 @@
+"""What Ray runs for a candidate that passed the gate: train, lower, pack, evaluate, journal. It waits for no device."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from ray import tune
+
+from dccdka.datasets import Dataset
+from dccdka.packing import accuracy, read_artifact
+from dccdka.progress import Progress
+from dccdka.recipe import Recipe
+from dccdka.training import DivergedError, compress
+from harness.config import StudyConfig
+from harness.results.folder import StudyFolder
+from harness.results.journal import Journal
+from harness.results.records import Training
+from harness.search.preparation import network, study_dataset, to_artifact, training_config
+
+
+@dataclass(frozen=True)
+class TrainerSettings:
+    """All that a trainer process is told, as plain values; the journal's URL leads to the rest."""
+
+    journal_url: str
+    folder: str
+    study: dict[str, Any]
+    threads: int
+
+
+def train_candidate(config: dict[str, Any]) -> None:
+    """Ray Tune trainable. config: {"candidate": id, "recipe": {...}, "settings": TrainerSettings as a dict}."""
+    settings = TrainerSettings(**config["settings"])
+    torch.set_num_threads(settings.threads)
+    study = StudyConfig.model_validate(settings.study)
+    dataset, logits = _loaded(settings.folder, study.model_dump_json())
+    journal = Journal(settings.journal_url)
+    try:
+        _train(config["candidate"], Recipe.from_dict(config["recipe"]), study, dataset, logits, journal)
+    finally:
+        journal.close()
+
+
+def _train(
+    candidate: str,
+    recipe: Recipe,
+    study: StudyConfig,
+    dataset: Dataset,
+    logits: npt.NDArray[np.float32],
+    journal: Journal,
+) -> None:
+    steps = 0
+
+    def report(progress: Progress) -> None:
+        nonlocal steps
+        steps = progress.step
+        if progress.step == progress.steps or progress.step % max(1, progress.steps // 10) == 0:
+            tune.report({"candidate": candidate, "share": progress.step / progress.steps})
+
+    student = network(study.model, dataset, study.seed)
+    began = time.monotonic()
+    try:
+        compressed = compress(student, dataset, recipe, logits, training_config(study.training, study), report)
+    except DivergedError as error:
+        journal.set_state(candidate, "failed", str(error))
+        return
+    trained = time.monotonic()
+    artifact = to_artifact(compressed, dataset)
+    packed = time.monotonic()
+    integer_model = read_artifact(artifact)
+    validation = accuracy(integer_model, dataset.validation)
+    test = accuracy(integer_model, dataset.test)
+    journal.record_training(
+        candidate,
+        Training(
+            steps=steps,
+            seconds={"train": trained - began, "pack": packed - trained, "evaluate": time.monotonic() - packed},
+            accuracy_validation=validation,
+            accuracy_test=test,
+            artifact_sha256=sha256(artifact).hexdigest(),
+            artifact_bytes=len(artifact),
+        ),
+        artifact,
+    )
+
+
+@lru_cache(maxsize=1)
+def _loaded(folder: str, study_json: str) -> tuple[Dataset, npt.NDArray[np.float32]]:
+    # A trainer process is reused for many candidates: data and logits are read once.
+    dataset = study_dataset(StudyConfig.model_validate_json(study_json))
+    logits = np.load(StudyFolder(Path(folder)).logits, mmap_mode="r", allow_pickle=False)
+    return dataset, logits

@@ -1,0 +1,75 @@
+"""Runs the trainings by Ray Tune, as many at once as there are processors; Ray's own output stays off the terminal."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from harness.search.coordinator import Coordinator
+from harness.search.trainable import TrainerSettings
+
+# Read by Ray when it is imported or started, so they are set before the import below takes place.
+_QUIET = {
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_DEDUP_LOGS": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+}
+_OBJECT_STORE_BYTES = 150 * 1024 * 1024
+
+
+class TrainingPool:
+    """A local Ray instance; start it early, since it takes seconds."""
+
+    def __init__(self, workers: int, gpus: int) -> None:
+        for key, value in _QUIET.items():
+            os.environ.setdefault(key, value)
+        import ray  # after the environment is set; the import alone takes a second
+
+        self._resources = {"cpu": 1.0, "gpu": gpus / workers} if gpus else {"cpu": 1.0}
+        logging.getLogger("ray").setLevel(logging.ERROR)
+        ray.init(
+            num_cpus=workers,
+            num_gpus=gpus,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            object_store_memory=_OBJECT_STORE_BYTES,
+        )
+
+    def train_all(
+        self, coordinator: Coordinator, settings: TrainerSettings, folder: Path, stop: threading.Event
+    ) -> None:
+        """Returns when there is nothing left to train, or soon after stop is set."""
+        from ray import tune
+
+        from harness.search.searcher import GatedSearcher, StopWhenSet
+        from harness.search.trainable import train_candidate
+
+        tuner = tune.Tuner(
+            tune.with_resources(train_candidate, self._resources),
+            tune_config=tune.TuneConfig(
+                search_alg=GatedSearcher(coordinator, asdict(settings)), num_samples=-1, reuse_actors=True
+            ),
+            run_config=tune.RunConfig(
+                name="tune", storage_path=str(folder.resolve() / "ray"), verbose=0, stop=StopWhenSet(stop)
+            ),
+        )
+        tuner.fit()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        import ray
+
+        ray.shutdown()
