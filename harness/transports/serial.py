@@ -6,7 +6,7 @@ import serial
 
 from harness.errors import DeviceLost, DeviceUnreachable
 
-BAUD_RATE = 115_200
+_BAUD = 115_200  # of the firmware
 _WRITE_TIMEOUT_S = 5.0
 _READ_BYTES = 4096
 
@@ -14,12 +14,12 @@ _READ_BYTES = 4096
 class SerialTransport:
     """Opens on construction: DeviceUnreachable when nobody listens. DeviceLost when the port goes away later."""
 
-    def __init__(self, port_url: str, device_name: str) -> None:
+    def __init__(self, port_url: str, device_name: str, baud: int = _BAUD) -> None:
         self._device = device_name
         self._url = port_url
         try:
             self._port = serial.serial_for_url(
-                port_url, BAUD_RATE, timeout=0, write_timeout=_WRITE_TIMEOUT_S, exclusive=True
+                port_url, baud, timeout=0, write_timeout=_WRITE_TIMEOUT_S, exclusive=True
             )
         except (serial.SerialException, ValueError) as error:
             raise DeviceUnreachable(

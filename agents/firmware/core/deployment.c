@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "deployment.h"
+
+#include <string.h>
+
+#include "paint.h"
+#include "port.h"
+
+#define GUARD_BYTES 32u
+#define GUARD 0x6d617267u
+
+static uint64_t aligned(uint64_t bytes) {
+    return (bytes + PORT_POOL_ALIGNMENT - 1) / PORT_POOL_ALIGNMENT * PORT_POOL_ALIGNMENT;
+}
+
+static void set_guard(uint8_t *at) {
+    const uint32_t word = GUARD;
+    for (size_t i = 0; i < GUARD_BYTES; i += sizeof word) memcpy(at + i, &word, sizeof word);
+}
+
+static bool guard_intact(const uint8_t *at) {
+    for (size_t i = 0; i < GUARD_BYTES; i += sizeof(uint32_t)) {
+        uint32_t word;
+        memcpy(&word, at + i, sizeof word);
+        if (word != GUARD) return false;
+    }
+    return true;
+}
+
+bool deployment_begin(deployment *d, size_t artifact_bytes, const uint8_t digest[SHA256_BYTES]) {
+    d->loaded = false;
+    d->artifact_bytes = 0; /* nothing can be received until an artifact of a fitting size is announced */
+    d->artifact_received = 0;
+    if (artifact_bytes > d->pool_bytes) return false;
+    d->artifact_bytes = artifact_bytes;
+    memcpy(d->sha256, digest, SHA256_BYTES);
+    return true;
+}
+
+bool deployment_hash_matches(const deployment *d) {
+    uint8_t digest[SHA256_BYTES];
+    sha256(d->pool, d->artifact_bytes, digest);
+    return memcmp(digest, d->sha256, sizeof digest) == 0;
+}
+
+dcc_status deployment_check(deployment *d) { return dcc_model_load(&d->model, d->pool, d->artifact_bytes); }
+
+uint64_t deployment_needs(const deployment *d) {
+    return aligned(d->artifact_bytes) + GUARD_BYTES + aligned(d->model.arena_bytes) + GUARD_BYTES + d->model.input_bytes;
+}
+
+void deployment_finish(deployment *d) {
+    d->arena = d->pool + aligned(d->artifact_bytes) + GUARD_BYTES;
+    d->arena_bytes = (size_t)aligned(d->model.arena_bytes);
+    d->input = d->arena + d->arena_bytes + GUARD_BYTES;
+    d->input_received = 0;
+    set_guard(d->arena - GUARD_BYTES);
+    set_guard(d->arena + d->arena_bytes);
+    d->loaded = true;
+}
+
+bool deployment_input_complete(const deployment *d) { return d->loaded && d->input_received == d->model.input_bytes; }
+
+void deployment_place_input(deployment *d) {
+    memcpy(dcc_model_input(&d->model, d->arena), d->input, d->model.input_bytes);
+}
+
+bool deployment_guards_intact(const deployment *d) {
+    return guard_intact(d->arena - GUARD_BYTES) && guard_intact(d->arena + d->arena_bytes);
+}
