@@ -97,10 +97,10 @@ def _load_known_hosts(client: paramiko.SSHClient, known_hosts: Path) -> None:
         client.load_host_keys(str(known_hosts))
     except FileNotFoundError:
         pass  # then every host is unknown
-    except (OSError, ValueError, paramiko.hostkeys.InvalidHostKey) as error:
-        raise UsageError(
-            f"{known_hosts}: cannot be read as known hosts ({error}); correct or remove that line"
-        ) from None
+    except paramiko.hostkeys.InvalidHostKey as error:
+        raise UsageError(f"{known_hosts}: cannot be read as known hosts: {error.line}") from None
+    except OSError as error:
+        raise UsageError(f"{known_hosts}: {error.strerror}; it must list the hosts that we know") from None
 
 
 def _keyscan_type(key_type: str) -> str:

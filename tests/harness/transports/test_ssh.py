@@ -1,0 +1,195 @@
+"""The SSH transport against the real sshd, with the real agent and runner behind it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import signal
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.emulators.loopback_sshd import LoopbackSshd
+from harness.errors import ArtifactRejected, DeviceLost, DeviceUnreachable, UsageError
+from harness.farm.session import Deadlines, Session
+from harness.transports.agent_upload import LinuxAgent
+from harness.transports.ssh import SshTransport
+from harness.transports.ssh_host import SshHost
+
+INPUT = bytes(range(16))
+
+
+@pytest.fixture
+def host(sshd: LoopbackSshd) -> SshHost:
+    return SshHost(sshd.host, sshd.port, sshd.user, sshd.key_file, sshd.known_hosts)
+
+
+@pytest.fixture
+def native(obedient_build: Path) -> LinuxAgent:
+    return LinuxAgent("linux-host", obedient_build / "linux" / platform.machine() / "runner")
+
+
+@pytest.fixture
+def emulated_pi(obedient_build: Path) -> LinuxAgent:
+    emulator = ("qemu-aarch64-static", "-cpu", "cortex-a53")
+    return LinuxAgent("raspberry-pi-3", obedient_build / "linux" / "aarch64" / "runner", emulator)
+
+
+def agent_pid(home: Path) -> int:
+    """The agent that runs in the uploads below home."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            in_home = (process / "cwd").readlink().is_relative_to(home)
+            if in_home and b"agent.pyz" in (process / "cmdline").read_bytes():
+                return int(process.name)
+        except OSError:
+            continue  # it ended meanwhile
+    raise AssertionError("no agent runs")
+
+
+def test_this_machine_is_verified_and_measured(host: SshHost, native: LinuxAgent, obedient: Any) -> None:
+    with Session(SshTransport(host, native, "this-machine"), "this-machine") as session:
+        hello = session.hello()
+        assert (hello.profile, hello.agent) == ("linux-host", "edge_agent")
+        session.load(obedient())
+        assert session.verify(INPUT) == obedient.output(INPUT)
+        result = session.run(2, 100)
+        assert len(result.durations_s) == 100
+        assert all(1e-8 < duration < 1e-2 for duration in result.durations_s)
+        assert result.peak_rss_bytes > 0
+
+
+def test_the_emulated_pi_gives_its_bits_and_no_time_of_its_own(
+    host: SshHost, emulated_pi: LinuxAgent, obedient: Any
+) -> None:
+    with Session(SshTransport(host, emulated_pi, "pi"), "pi") as session:
+        hello = session.hello()
+        assert (hello.profile, hello.agent) == ("raspberry-pi-3", "edge_agent+qemu-aarch64-static")
+        session.load(obedient())
+        assert session.verify(INPUT) == obedient.output(INPUT)
+        result = session.run(2, 3)
+        assert (result.durations_s, result.peak_rss_bytes) == ([0.0] * 3, 0)
+        assert result.stack_bytes >= 1000
+
+
+def test_agent_and_runner_are_uploaded_once(host: SshHost, native: LinuxAgent, tmp_path: Path) -> None:
+    with LoopbackSshd(tmp_path) as fresh:
+        here = replace(host, port=fresh.port, key_file=fresh.key_file, known_hosts=fresh.known_hosts)
+        SshTransport(here, native, "first").close()
+        (folder,) = (fresh.home / ".cache" / "dccdka").iterdir()
+        first = {file.name: file.stat().st_ino for file in folder.iterdir()}
+        SshTransport(here, native, "second").close()
+        assert {file.name: file.stat().st_ino for file in folder.iterdir()} == first
+        assert set(first) == {"agent.pyz", "runner"}
+
+
+def test_an_upload_that_was_cut_short_is_made_again(
+    host: SshHost, sshd: LoopbackSshd, native: LinuxAgent, obedient: Any
+) -> None:
+    SshTransport(host, native, "first").close()
+    runner = sshd.home / native.upload().folder / "runner"
+    runner.write_bytes(runner.read_bytes()[:1000])
+    with Session(SshTransport(host, native, "second"), "second") as session:
+        session.hello()
+        session.load(obedient())
+
+
+def test_a_read_waits_no_longer_than_it_is_told(host: SshHost, native: LinuxAgent) -> None:
+    transport = SshTransport(host, native, "quiet")
+    started = time.monotonic()
+    assert transport.read(0.2) == b""
+    assert 0.15 < time.monotonic() - started < 1.0
+    transport.close()
+
+
+def test_a_candidate_that_crashes_is_the_candidates_fault_and_the_device_goes_on(
+    host: SshHost, native: LinuxAgent, obedient: Any
+) -> None:
+    with Session(SshTransport(host, native, "this-machine"), "this-machine") as session:
+        session.hello()
+        session.load(obedient(obedient.CRASH))
+        with pytest.raises(ArtifactRejected, match=r"SIGILL|SIGTRAP"):
+            session.verify(INPUT)
+        session.load(obedient())
+        assert session.verify(INPUT) == obedient.output(INPUT)
+
+
+def test_an_agent_that_is_killed_in_the_middle_of_a_run_is_a_lost_device(
+    host: SshHost, sshd: LoopbackSshd, native: LinuxAgent, obedient: Any
+) -> None:
+    deadlines = Deadlines(first_verify_s=20)
+    with Session(SshTransport(host, native, "doomed"), "doomed", deadlines) as session:
+        session.hello()
+        session.load(obedient(obedient.HANG))
+        pid = agent_pid(sshd.home)
+        threading.Timer(0.3, os.kill, (pid, signal.SIGKILL)).start()
+        started = time.monotonic()
+        with pytest.raises(DeviceLost, match=r"device doomed: the agent on .* ended"):
+            session.verify(INPUT)
+        assert time.monotonic() - started < 5  # at once, not when the deadline passes
+
+
+def test_an_unknown_host_key_is_refused_with_the_command_that_adds_it(
+    host: SshHost, native: LinuxAgent, tmp_path: Path
+) -> None:
+    stranger = replace(host, known_hosts=tmp_path / "known_hosts")
+    with pytest.raises(DeviceUnreachable) as refused:
+        SshTransport(stranger, native, "stranger")
+    message = str(refused.value)
+    assert message.startswith("device stranger: ")
+    assert "ssh-ed25519 SHA256:" in message
+    assert "\n" not in message
+    assert os.system(message.partition("add it: ")[2] + " 2>/dev/null") == 0
+    SshTransport(stranger, native, "friend").close()
+
+
+def test_a_changed_host_key_is_refused_loudly(
+    host: SshHost, sshd: LoopbackSshd, native: LinuxAgent, tmp_path: Path
+) -> None:
+    other_key = sshd.key_file.with_suffix(".pub").read_text()
+    known_hosts = tmp_path / "known_hosts"
+    known_hosts.write_text(f"[{host.host}]:{host.port} {other_key}")
+    with pytest.raises(DeviceUnreachable, match=r"device board: THE HOST KEY OF .* HAS CHANGED"):
+        SshTransport(replace(host, known_hosts=known_hosts), native, "board")
+
+
+def test_a_port_nobody_listens_on_is_named(host: SshHost, native: LinuxAgent) -> None:
+    with pytest.raises(DeviceUnreachable, match=r"device nobody: no SSH server answers at .*@127.0.0.1:1 "):
+        SshTransport(replace(host, port=1), native, "nobody")
+
+
+def test_a_key_that_is_not_admitted_is_named(host: SshHost, sshd: LoopbackSshd, native: LinuxAgent) -> None:
+    wrong = sshd.key_file.with_name("host_key")
+    with pytest.raises(DeviceUnreachable, match=r"device locked: .* does not admit us with key .*host_key"):
+        SshTransport(replace(host, key_file=wrong), native, "locked")
+
+
+def test_a_key_file_that_does_not_exist_is_named(host: SshHost, native: LinuxAgent, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"device board: key_file .*no-key does not exist"):
+        SshTransport(replace(host, key_file=tmp_path / "no-key"), native, "board")
+
+
+def test_known_hosts_that_cannot_be_read_are_named(host: SshHost, native: LinuxAgent, tmp_path: Path) -> None:
+    known_hosts = tmp_path / "known_hosts"
+    known_hosts.write_text("host ssh-ed25519 not*base64\n")
+    with pytest.raises(UsageError, match=f"{known_hosts}: cannot be read as known hosts: host ssh-ed25519 not"):
+        SshTransport(replace(host, known_hosts=known_hosts), native, "board")
+
+
+def test_a_runner_that_does_not_run_there_is_told_with_what_the_agent_said(host: SshHost, tmp_path: Path) -> None:
+    runner = tmp_path / "runner"
+    runner.write_bytes(b"\x7fELF for some other machine")
+    with (
+        Session(SshTransport(host, LinuxAgent("linux-host", runner), "other"), "other") as session,
+        pytest.raises(DeviceUnreachable, match=r"does not start \(exit status 3; edge_agent: .*built for this machine"),
+    ):
+        session.hello()
+
+
+def test_a_runner_that_was_never_built_is_named(host: SshHost, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no-runner: No such file or directory; build the runner: make -C agents"):
+        SshTransport(host, LinuxAgent("linux-host", tmp_path / "no-runner"), "board")
