@@ -1,4 +1,4 @@
-"""The runtime built for this machine, plain and with sanitizers, behind the test driver (agents/runtime/host/driver.c)."""
+"""The runtime built for this machine, plain and with sanitizers, behind agents/runtime/host/driver.c."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Driver:
-    """Loads and runs artifacts in one process; fails the test if the process dies, as it does on any sanitizer finding."""
+    """Loads and runs artifacts in one process; fails the test if it dies, as it does on any sanitizer finding."""
 
     program: Path
 
