@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -25,11 +27,11 @@ def start_tied(command: list[str], log: Path) -> subprocess.Popen[bytes]:
 
 
 def stop_tied(process: subprocess.Popen[bytes]) -> None:
-    """Terminates the program and waits for it; kills it when it does not listen."""
+    """Terminates the program and waits for it; kills it and its session when it does not listen."""
     if process.stdin is not None:
         process.stdin.close()
     try:
         process.wait(_STOP_TIMEOUT_S)
     except subprocess.TimeoutExpired:
-        process.kill()
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait()
