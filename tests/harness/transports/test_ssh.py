@@ -7,6 +7,7 @@ import platform
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,20 @@ from harness.transports.ssh_host import SshHost
 INPUT = bytes(range(16))
 
 
+def at(server: LoopbackSshd) -> SshHost:
+    return SshHost(server.host, server.port, server.user, server.key_file, server.known_hosts)
+
+
 @pytest.fixture
 def host(sshd: LoopbackSshd) -> SshHost:
-    return SshHost(sshd.host, sshd.port, sshd.user, sshd.key_file, sshd.known_hosts)
+    return at(sshd)
+
+
+@pytest.fixture
+def own_sshd(tmp_path: Path) -> Iterator[LoopbackSshd]:
+    """One that no other test has used: its home is empty and only this test's agent runs there."""
+    with LoopbackSshd(tmp_path) as server:
+        yield server
 
 
 @pytest.fixture
@@ -76,15 +88,13 @@ def test_the_emulated_pi_gives_its_bits_and_no_time_of_its_own(
         assert result.stack_bytes >= 1000
 
 
-def test_agent_and_runner_are_uploaded_once(host: SshHost, native: LinuxAgent, tmp_path: Path) -> None:
-    with LoopbackSshd(tmp_path) as fresh:
-        here = replace(host, port=fresh.port, key_file=fresh.key_file, known_hosts=fresh.known_hosts)
-        SshTransport(here, native, "first").close()
-        (folder,) = (fresh.home / ".cache" / "dccdka").iterdir()
-        first = {file.name: file.stat().st_ino for file in folder.iterdir()}
-        SshTransport(here, native, "second").close()
-        assert {file.name: file.stat().st_ino for file in folder.iterdir()} == first
-        assert set(first) == {"agent.pyz", "runner"}
+def test_agent_and_runner_are_uploaded_once(own_sshd: LoopbackSshd, native: LinuxAgent) -> None:
+    SshTransport(at(own_sshd), native, "first").close()
+    (folder,) = (own_sshd.home / ".cache" / "dccdka").iterdir()
+    first = {file.name: file.stat().st_ino for file in folder.iterdir()}
+    SshTransport(at(own_sshd), native, "second").close()
+    assert {file.name: file.stat().st_ino for file in folder.iterdir()} == first
+    assert set(first) == {"agent.pyz", "runner"}
 
 
 def test_an_upload_that_was_cut_short_is_made_again(
@@ -119,18 +129,35 @@ def test_a_candidate_that_crashes_is_the_candidates_fault_and_the_device_goes_on
 
 
 def test_an_agent_that_is_killed_in_the_middle_of_a_run_is_a_lost_device(
-    host: SshHost, sshd: LoopbackSshd, native: LinuxAgent, obedient: Any
+    own_sshd: LoopbackSshd, native: LinuxAgent, obedient: Any
 ) -> None:
     deadlines = Deadlines(first_verify_s=20)
-    with Session(SshTransport(host, native, "doomed"), "doomed", deadlines) as session:
+    with Session(SshTransport(at(own_sshd), native, "doomed"), "doomed", deadlines) as session:
         session.hello()
         session.load(obedient(obedient.HANG))
-        pid = agent_pid(sshd.home)
-        threading.Timer(0.3, os.kill, (pid, signal.SIGKILL)).start()
+        threading.Timer(0.3, os.kill, (agent_pid(own_sshd.home), signal.SIGKILL)).start()
         started = time.monotonic()
         with pytest.raises(DeviceLost, match=r"device doomed: the agent on .* ended"):
             session.verify(INPUT)
         assert time.monotonic() - started < 5  # at once, not when the deadline passes
+
+
+def test_an_agent_that_freezes_is_a_lost_device_when_the_deadline_passes(
+    own_sshd: LoopbackSshd, native: LinuxAgent, obedient: Any
+) -> None:
+    deadlines = Deadlines(first_verify_s=1, step_s=1)
+    with Session(SshTransport(at(own_sshd), native, "frozen"), "frozen", deadlines) as session:
+        session.hello()
+        session.load(obedient())
+        pid = agent_pid(own_sshd.home)
+        os.kill(pid, signal.SIGSTOP)
+        started = time.monotonic()
+        try:
+            with pytest.raises(DeviceLost, match="device frozen: did not answer"):
+                session.verify(INPUT)
+            assert 0.9 < time.monotonic() - started < 3
+        finally:
+            os.kill(pid, signal.SIGKILL)
 
 
 def test_an_unknown_host_key_is_refused_with_the_command_that_adds_it(
