@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import shlex
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,11 @@ class SshHost:
     key_file: Path | None = None
     known_hosts: Path = Path("~/.ssh/known_hosts")
 
+    @property
+    def known_as(self) -> str:
+        """The name in known_hosts (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT)."""
+        return self.host if self.port == 22 else f"[{self.host}]:{self.port}"
+
     def __str__(self) -> str:
         return f"{self.user or getpass.getuser()}@{self.host}:{self.port}"
 
@@ -45,7 +51,7 @@ class _RefuseUnknown(paramiko.MissingHostKeyPolicy):
             self._device,
             f"the host key of {self._host} is not in {self._known_hosts}; it says {kind} {key.fingerprint}."
             f" If that is your device's, add it: ssh-keyscan -t {_keyscan_type(kind)} -p {self._host.port}"
-            f" {self._host.host} >> {self._known_hosts}",
+            f" {self._host.host} >> {shlex.quote(str(self._known_hosts))}",
         )
 
 
@@ -74,7 +80,7 @@ def open_connection(host: SshHost, device: str) -> paramiko.SSHClient:
         reason = (
             f"THE HOST KEY OF {host} HAS CHANGED: {known_hosts} says {error.expected_key.fingerprint}, the host"
             f" {error.key.fingerprint}. It may be another machine, or somebody in between. If you know why, forget the"
-            f" old key: ssh-keygen -f {known_hosts} -R '[{host.host}]:{host.port}'"
+            f" old key: ssh-keygen -f {shlex.quote(str(known_hosts))} -R {shlex.quote(host.known_as)}"
         )
     except paramiko.PasswordRequiredException:
         reason = f"key_file {host.key_file} has a passphrase; add it to ssh-agent and leave key_file out"

@@ -163,7 +163,7 @@ def test_an_agent_that_freezes_is_a_lost_device_when_the_deadline_passes(
 def test_an_unknown_host_key_is_refused_with_the_command_that_adds_it(
     host: SshHost, native: LinuxAgent, tmp_path: Path
 ) -> None:
-    stranger = replace(host, known_hosts=tmp_path / "known_hosts")
+    stranger = replace(host, known_hosts=tmp_path / "known hosts")
     with pytest.raises(DeviceUnreachable) as refused:
         SshTransport(stranger, native, "stranger")
     message = str(refused.value)
@@ -178,10 +178,14 @@ def test_a_changed_host_key_is_refused_loudly(
     host: SshHost, sshd: LoopbackSshd, native: LinuxAgent, tmp_path: Path
 ) -> None:
     other_key = sshd.key_file.with_suffix(".pub").read_text()
-    known_hosts = tmp_path / "known_hosts"
+    known_hosts = tmp_path / "known hosts"
     known_hosts.write_text(f"[{host.host}]:{host.port} {other_key}")
-    with pytest.raises(DeviceUnreachable, match=r"device board: THE HOST KEY OF .* HAS CHANGED"):
-        SshTransport(replace(host, known_hosts=known_hosts), native, "board")
+    stale = replace(host, known_hosts=known_hosts)
+    with pytest.raises(DeviceUnreachable, match=r"device board: THE HOST KEY OF .* HAS CHANGED") as refused:
+        SshTransport(stale, native, "board")
+    assert os.system(str(refused.value).partition("old key: ")[2] + " >/dev/null 2>&1") == 0
+    with pytest.raises(DeviceUnreachable, match="is not in"):
+        SshTransport(stale, native, "board")
 
 
 def test_a_port_nobody_listens_on_is_named(host: SshHost, native: LinuxAgent) -> None:
