@@ -183,7 +183,7 @@ def _sum(node: fx.Node) -> Sum:
     operands = (*node.args, *(node.kwargs[key] for key in ("other",) if key in node.kwargs))
     _refuse(
         scaled or len(operands) != 2 or not all(isinstance(x, fx.Node) for x in operands),
-        f"{describe(node)}: only sums of two tensors are supported; fold constants into a layer's bias",
+        f"{describe(node)}: only sums of two tensors, without alpha, are supported; fold constants into a layer's bias",
     )
     return Sum()
 
