@@ -11,6 +11,7 @@ from harness.transports.base import Transport
 
 _SEQUENCES = 0x10000
 _FIRST_WAIT_S = 0.15  # a frame of 1 kB takes 90 ms at 115,200 baud; the wait doubles with each retransmission
+_FIRST_WAIT_FOR_HELLO_S = 0.02  # its frames are short, and a board that is still booting hears none of them
 _LONGEST_WAIT_S = 2.0
 
 
@@ -38,7 +39,7 @@ class Exchange:
         # The delimiter in front ends whatever noise the line has left in the agent's decoder.
         request = DELIMITER + encode_frame(Frame(self._sequence, kind, payload))
         give_up_at = time.monotonic() + deadline_s
-        wait_s = _FIRST_WAIT_S
+        wait_s = _FIRST_WAIT_FOR_HELLO_S if message == "hello" else _FIRST_WAIT_S
         while (left_s := give_up_at - time.monotonic()) > 0:
             self._transport.write(request)
             answer = self._await(kind | RESPONSE_BIT, min(wait_s, left_s))

@@ -6,7 +6,7 @@
 #include "stm32f405.h"
 
 #define HSI_HZ 16000000u /* RM0090 7.2.2: the clock after reset */
-#define WAIT_LOOPS 100000u
+#define WAIT_LOOPS 10000u /* some 5 ms; the PLL locks within 300 us (DS8626 table 36) */
 
 /* RM0090 7.3.2: 16 MHz / 8 = 2 MHz, the least jitter; x 168 = 336 MHz; / 2 = 168 MHz for the core, / 7 = 48 MHz for USB. */
 #define PLL_M 8u
