@@ -1,0 +1,99 @@
+"""What goes into the artifact comes out of it; what does not fit is refused with the operator's number."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from dccdka.lowering.graph import POINT, Convolution, IntegerGraph, ReLU, Requantisation, Tensor, Window
+from dccdka.packing import ArtifactError, ArtifactStatus, PackingError, pack, read_artifact
+from dccdka.packing.conformance import random_graph
+
+
+def linear_graph(inputs: int, code: int = 255, bias: int = 0) -> IntegerGraph:
+    requantisation = Requantisation(np.array([bias], np.int32), np.array([1 << 30], np.int32), np.array([40], np.uint8))
+    codes = np.full((1, 1, 1, inputs), code, np.uint8)
+    operator = Convolution(0, 1, POINT, 1, False, codes, 0, requantisation)
+    return IntegerGraph((Tensor(1, 1, inputs, 0.5, -128), Tensor(1, 1, 1, 0.25, 3)), (operator,), 0, 1)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_a_graph_comes_back_from_its_artifact(seed):
+    graph = random_graph(np.random.default_rng(seed), operators=6)
+    artifact = read_artifact(pack(graph))
+    assert (artifact.input, artifact.output) == (graph.input, graph.output)
+    assert [(t.height, t.width, t.channels, t.zero_point) for t in artifact.tensors] == [
+        (t.height, t.width, t.channels, t.zero_point) for t in graph.tensors
+    ]
+    for read, given in zip(artifact.operators, graph.operators, strict=True):
+        if not isinstance(given, Convolution):
+            assert read == given
+            continue
+        assert isinstance(read, Convolution)
+        np.testing.assert_array_equal(read.codes, given.codes)
+        for field in ("bias", "multiplier", "shift"):
+            np.testing.assert_array_equal(getattr(read.requantisation, field), getattr(given.requantisation, field))
+        plain = {"codes": None, "requantisation": None}
+        assert repr(replace(read, **plain)) == repr(replace(given, **plain))
+
+
+def test_the_artifact_describes_input_and_output():
+    artifact = read_artifact(pack(linear_graph(6)))
+    assert (artifact.input_shape, artifact.input_scale, artifact.input_zero_point) == ((1, 1, 6), 0.5, -128)
+    assert (artifact.output_shape, artifact.output_scale, artifact.output_zero_point) == ((1, 1, 1), 0.25, 3)
+    assert (artifact.input_bytes, artifact.output_bytes) == (6, 1)
+    assert len(artifact.sha256) == 64
+
+
+def test_packing_twice_gives_the_same_bytes():
+    assert pack(linear_graph(9)) == pack(linear_graph(9))
+
+
+def test_a_sum_that_may_leave_32_bits_is_refused():
+    largest = (2**31 - 1) // (255 * 255)
+    pack(linear_graph(largest))
+    with pytest.raises(PackingError, match=r"operator 0: a sum may reach \d+, beyond 32 bits"):
+        pack(linear_graph(largest + 1))
+    with pytest.raises(PackingError, match="operator 0"):
+        pack(linear_graph(largest, bias=-(2**30)))
+
+
+def test_a_filter_beyond_the_runtime_limit_is_refused():
+    with pytest.raises(PackingError, match="operator 0: a filter of 65536 weights"):
+        pack(linear_graph(65536, code=0))
+
+
+def test_sizes_beyond_the_format_are_refused():
+    wide = Tensor(70000, 1, 1, 1.0, 0)
+    with pytest.raises(PackingError, match="tensor 0: a size exceeds"):
+        pack(IntegerGraph((wide, wide), (ReLU(0, 1, 0),), 0, 1))
+    graph = linear_graph(4)
+    operator = replace(graph.operators[0], window=Window((1, 1), (300, 1), (0, 0)))
+    with pytest.raises(PackingError, match="operator 0: a size exceeds"):
+        pack(replace(graph, operators=(operator,)))
+
+
+def test_too_many_operators_are_refused():
+    tensors = (Tensor(1, 1, 1, 1.0, 0),) * 601
+    operators = tuple(ReLU(i, i + 1, 0) for i in range(600))
+    with pytest.raises(PackingError, match="601 tensors, the artifact format allows 512"):
+        pack(IntegerGraph(tensors, operators, 0, 600))
+
+
+@pytest.mark.parametrize(
+    ("damage", "status", "message"),
+    [
+        (lambda data: b"", ArtifactStatus.TOO_SHORT, "0 bytes"),
+        (lambda data: b"GIF8" + data[4:], ArtifactStatus.MAGIC, "not an artifact"),
+        (lambda data: data[:4] + b"\2" + data[5:], ArtifactStatus.VERSION, "version 2.*pack the model again"),
+        (lambda data: data[:-1], ArtifactStatus.TOO_SHORT, "cut off"),
+        (lambda data: data[:-1] + bytes([data[-1] ^ 1]), ArtifactStatus.CHECKSUM, "damaged"),
+        (lambda data: data + b"x", ArtifactStatus.DATA_RANGE, "1 bytes after its end"),
+    ],
+)
+def test_damage_is_refused_with_its_reason(damage, status, message):
+    with pytest.raises(ArtifactError, match=message) as caught:
+        read_artifact(damage(pack(linear_graph(9))))
+    assert caught.value.status == status
