@@ -22,6 +22,13 @@ def linux_build() -> Path:
 
 
 @pytest.fixture(scope="session")
+def stm32f405_firmware() -> Path:
+    """The firmware's ELF, up to date."""
+    subprocess.run(["make", "-s", "-C", ROOT / "agents" / "firmware"], check=True)
+    return ROOT / "build" / "firmware" / "stm32f405" / "agent.elf"
+
+
+@pytest.fixture(scope="session")
 def obedient_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """As linux_build, with a runtime that does as its artifact says (see tests/agents/linux/obedient_runtime)."""
     folder = tmp_path_factory.mktemp("obedient")

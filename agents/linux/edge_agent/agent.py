@@ -136,8 +136,8 @@ class Agent:
         return {"output_bytes": len(output), "output": output[:_VERIFY_OUTPUT_BYTES]}
 
     def _run(self, request: Fields) -> Fields:
-        if request["repeats"] > PROTOCOL.max_repeats:
-            raise Refused("bad_message", f"{request['repeats']} repeats; at most {PROTOCOL.max_repeats}")
+        if not 1 <= request["repeats"] <= PROTOCOL.max_repeats:
+            raise Refused("bad_message", f"{request['repeats']} repeats; 1 to {PROTOCOL.max_repeats} are possible")
         result = self._runner_with_input().run(request["warm_ups"], request["repeats"])
         if self._identity.emulator:
             result = replace(result, peak_rss_bytes=0, durations_ns=[0] * len(result.durations_ns))
