@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import fx, nn
 
@@ -14,6 +13,7 @@ from dccdka.collaborative import CompressedModel, LayerCodes
 from dccdka.datasets import Normalization
 from dccdka.lowering import arithmetic
 from dccdka.lowering.errors import LoweringError
+from dccdka.lowering.folding import folded_requantisation
 from dccdka.lowering.graph import (
     POINT,
     Add,
@@ -23,7 +23,6 @@ from dccdka.lowering.graph import (
     MaxPool,
     Operator,
     ReLU,
-    Requantisation,
     Tensor,
     Window,
 )
@@ -42,6 +41,9 @@ from dccdka.lowering.layers import (
     layer_of,
 )
 from dccdka.lowering.observation import Observation, observe
+from dccdka.lowering.tracing import check_trace, network_input, trace
+
+_Kind = TypeVar("_Kind", bound=Layer)
 
 
 def lower(compressed: CompressedModel, dataset_sample: NDArray[np.uint8], normalization: Normalization) -> IntegerGraph:
@@ -56,19 +58,16 @@ def lower(compressed: CompressedModel, dataset_sample: NDArray[np.uint8], normal
         raise LoweringError("the network is in training mode; call .eval() first")
     if len(dataset_sample) == 0:
         raise LoweringError("no images to calibrate with; give some of the training set")
-    try:
-        network = fx.symbolic_trace(module)
-    except (fx.proxy.TraceError, TypeError) as error:
-        raise LoweringError(
-            f"{type(module).__name__} cannot be traced: its forward depends on values ({error}); use fixed control flow"
-        ) from error
+    network = trace(module)
     try:
         observations = observe(network, dataset_sample, normalization)
     except RuntimeError as error:  # torch's error for shapes that do not belong together
         raise LoweringError(
             f"{type(module).__name__} fails on images of shape {dataset_sample.shape[1:]}: {error}"
         ) from error
-    return _Lowering(network, observations, compressed.layers, normalization).run()
+    graph = _Lowering(network, observations, compressed.layers, normalization).run()
+    check_trace(module, network, network_input(dataset_sample[:4], normalization))
+    return graph
 
 
 class _Lowering:
@@ -158,7 +157,7 @@ class _Lowering:
             groups = layer.module.groups
         output = self._emit(self._tensor(last), node, last)
         tensor = self.tensors[output]
-        requantisation = self._requantisation(layer, norm, self.tensors[x].scale * codes.scale, tensor.scale)
+        requantisation = folded_requantisation(layer, norm, self.tensors[x].scale * codes.scale, tensor.scale)
         self.operators.append(
             Convolution(
                 input=x,
@@ -193,20 +192,6 @@ class _Lowering:
         columns = codes.reshape(-1, tensor.channels, tensor.height, tensor.width).transpose(0, 2, 3, 1)
         return columns.reshape(len(codes), 1, 1, -1)
 
-    def _requantisation(
-        self, layer: Weighted, norm: Layer | None, sum_scale: float, output_scale: float
-    ) -> Requantisation:
-        channels = len(layer.module.weight)
-        bias = layer.module.bias
-        factor, offset = np.ones(channels), np.zeros(channels) if bias is None else _array(bias)
-        if isinstance(norm, Normalise):
-            gamma_by_deviation, shift = _batch_norm(norm.module, layer.name)
-            factor, offset = gamma_by_deviation, offset * gamma_by_deviation + shift
-        try:
-            return arithmetic.requantisation(factor * (sum_scale / output_scale), offset / output_scale)
-        except OverflowError as error:
-            raise LoweringError(f"module {layer.name}: {error}; its scale or batch norm is extreme") from error
-
     def _sum(self, node: fx.Node) -> None:
         operands = [self.tensor_of[x] for x in node.all_input_nodes]
         first, second = operands[0], operands[-1]
@@ -238,7 +223,7 @@ class _Lowering:
             )
         self.tensor_of[node] = self.tensor_of[source]
 
-    def _take(self, node: fx.Node, kind: type[Layer]) -> tuple[fx.Node, Layer | None]:
+    def _take(self, node: fx.Node, kind: type[_Kind]) -> tuple[fx.Node, _Kind | None]:
         """The layer of this kind that alone uses node's value, and its node; else node itself and None."""
         user = node
         while True:
@@ -246,15 +231,23 @@ class _Lowering:
             if len(users) != 1 or users[0] not in self.layers:
                 return node, None
             before, user = user, users[0]
-            if isinstance(self.layers[user], kind):
-                return user, self.layers[user]
+            layer = self.layers[user]
+            if isinstance(layer, kind):
+                return user, layer
             unchanged = self.observations[user].shape == self.observations[before].shape
-            if not (isinstance(self.layers[user], Rearrange) and unchanged):
+            if not (isinstance(layer, Rearrange) and unchanged):
                 return node, None
 
     def _check_in_place(self, node: fx.Node) -> None:
-        if is_in_place(node, self.modules) and len([u for u in self._source_node(node).users if u in self.layers]) > 1:
-            raise LoweringError(f"{describe(node)}: changes in place what others use too; use the form that does not")
+        """What an operator changes in place, under whatever name, must be its own."""
+        changed, source = is_in_place(node, self.modules), node
+        while changed:
+            source = self._source_node(source)
+            if len([user for user in source.users if user in self.layers]) > 1:
+                raise LoweringError(
+                    f"{describe(node)}: changes in place what others use too; use the form that does not"
+                )
+            changed = isinstance(self.layers.get(source), Rearrange)
 
     def _source_node(self, node: fx.Node) -> fx.Node:
         source = node.args[0] if node.args else node.kwargs["input"]
@@ -296,24 +289,8 @@ def _clamp_limits(clamp: Clamp, tensor: Tensor) -> tuple[int, int]:
     return low, high
 
 
-def _limits(clamp: Layer | None, tensor: Tensor) -> dict[str, Any]:
-    if not isinstance(clamp, Clamp):
+def _limits(clamp: Clamp | None, tensor: Tensor) -> dict[str, Any]:
+    if clamp is None:
         return {}
     low, high = _clamp_limits(clamp, tensor)
     return {"low": low, "high": high}
-
-
-def _batch_norm(module: nn.BatchNorm1d | nn.BatchNorm2d, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Factor and offset per channel: y = x * factor + offset."""
-    if module.running_mean is None or module.running_var is None:
-        raise LoweringError(f"the batch norm after module {name} keeps no statistics; use track_running_stats=True")
-    mean, variance = _array(module.running_mean), _array(module.running_var)
-    factor = 1 / np.sqrt(variance + module.eps)
-    if module.affine:
-        factor = factor * _array(module.weight)
-        return factor, _array(module.bias) - mean * factor
-    return factor, -mean * factor
-
-
-def _array(tensor: torch.Tensor) -> NDArray[np.float64]:
-    return tensor.detach().cpu().numpy().astype(np.float64)

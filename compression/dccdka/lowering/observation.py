@@ -12,6 +12,7 @@ from torch import fx
 
 from dccdka.datasets import Normalization
 from dccdka.lowering.errors import LoweringError
+from dccdka.lowering.tracing import network_input
 
 _BATCH = 128
 
@@ -35,8 +36,7 @@ def observe(
     observer = _Observer(network)
     with torch.no_grad():
         for begin in range(0, len(images), _BATCH):
-            pixels = torch.from_numpy(images[begin : begin + _BATCH].astype(np.float32))
-            observer.run((pixels - normalization.zero) * normalization.scale)
+            observer.run(network_input(images[begin : begin + _BATCH], normalization))
     for node, seen in observer.observations.items():
         if not np.isfinite(seen.high - seen.low):
             raise LoweringError(f"node {node.name}: its values are not finite; the network has diverged")

@@ -10,6 +10,7 @@ from torch import nn
 
 from dccdka.lowering.graph import Add, AveragePool, Convolution, MaxPool, ReLU
 from dccdka.models import build_model
+from dccdka.packing import pack
 from dccdka.recipe import Recipe
 
 
@@ -82,6 +83,17 @@ def test_each_operator_in_each_form_computes_the_same(lower_and_run, images, fun
         module.last = nn.Conv2d(function.out_channels, 4, 3)
     lowered = lower_and_run(module, images)
     assert kinds(lowered.graph) == [Convolution, *operators, Convolution]
+    assert lowered.error() < 0.03
+
+
+@pytest.mark.parametrize(("clamp", "limit"), [(nn.ReLU6(), 6), (Calls(F.relu6), 6), (nn.ReLU(), None)])
+def test_the_limit_of_relu6_holds_and_relu_has_none(lower_and_run, images, clamp, limit):
+    module = nn.Sequential(nn.Conv2d(1, 6, 3), clamp)
+    with torch.no_grad():
+        module[0].weight *= 10
+    lowered = lower_and_run(module, images)
+    assert lowered.integer_outputs.min() == 0
+    assert (lowered.integer_outputs.max() == pytest.approx(6, abs=0.05)) == (limit == 6)
     assert lowered.error() < 0.03
 
 
@@ -173,8 +185,6 @@ def test_a_depthwise_separable_network_computes_the_same(lower_and_run, images):
 
 
 def test_resnet8_at_80_percent_and_16_clusters_is_far_below_10_kb(lower_and_run, images):
-    from dccdka.packing import pack
-
     module = build_model("resnet8", width=8, image_shape=(1, 28, 28), classes=10)
     lowered = lower_and_run(module, images, Recipe(4, 0.8, 16, 8))
     assert lowered.error() < 0.05

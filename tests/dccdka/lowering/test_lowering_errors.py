@@ -37,6 +37,10 @@ def added_in_place(x):
     return y + before
 
 
+def relu_in_place_of_a_view(x):
+    return x.flatten(1).relu_() + F.relu(x).flatten(1)
+
+
 def relu_in_place_of_a_shared_value(x):
     return F.relu(x, inplace=True) + x
 
@@ -66,7 +70,8 @@ def relu_in_place_of_a_shared_value(x):
         (lambda x: x.mean(1), r"mean over 1; only \(2, 3\)"),
         (lambda x: x.reshape(x.shape[0], 2, -1), r"only flattening to \(n, -1\)"),
         (lambda x: F.dropout(x), "drops values at inference; pass training=self.training"),
-        (added_in_place, "operator iadd .*changes in place what others use too"),
+        (added_in_place, r"changes values in place .*; write x = x \+ y for x \+= y"),
+        (relu_in_place_of_a_view, "operator relu_ .*changes in place what others use too"),
         (relu_in_place_of_a_shared_value, "operator relu .*changes in place"),
         (lambda x: (x, x), "returns several values"),
         (lambda x: F.relu(x) if x.sum() > 0 else x, "cannot be traced.*fixed control flow"),
