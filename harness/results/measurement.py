@@ -12,9 +12,9 @@ UNITS: dict[Metric, str] = {"latency": "s", "ram": "B", "flash": "B", "energy": 
 
 @dataclass(frozen=True)
 class Measurement:
-    """value is per inference and in `unit`; interval is the 95% interval of the median, None where there is no spread to speak of.
+    """value is per inference and in `unit`; interval is the median's 95% interval, None where nothing was repeated.
 
-    method says how the value came about, with the figures of an estimate ("1234567 instructions x 1.46 CPI / 168 MHz").
+    method says how the value came about, with the figures of an estimate ("1234567 instructions x 1.46 / 168 MHz").
     """
 
     device: str

@@ -137,7 +137,6 @@ class Coordinator:
 
     def _take_up(self, candidate: Candidate) -> None:
         self._known[candidate.id] = candidate
-        self._plan.optimizer.reopen(candidate.id, candidate.recipe)
         if candidate.state == "done":
             self._plan.optimizer.tell_done(candidate.id, self._values(candidate))
         elif candidate.state == "refused":

@@ -9,13 +9,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import optuna
 from optuna.samplers import TPESampler
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.trial import Trial, TrialState
 
 from harness.config import Space
 
-_VIOLATION = "violation"
 _STARTUP = 6  # recipes drawn at random before the model of the good ones takes over
 
 PARAMETERS = ("temperature", "final_sparsity", "clusters", "bits")
@@ -25,17 +25,25 @@ RecipeParameters = dict[str, float | int]
 class Optimizer:
     """Thread-safe. seed makes a search that sees the same results in the same order repeatable.
 
-    worst: objective values that stand for a candidate which was refused before it had any.
+    known: recipes that earlier runs of the study asked for, by candidate; without them the first proposals of a resumed
+    study would be those of its first run. worst: objective values that stand for a candidate which was refused before
+    it had any.
     """
 
-    def __init__(self, space: Space, worst: Sequence[float], seed: int) -> None:
+    def __init__(
+        self, space: Space, worst: Sequence[float], seed: int, known: Mapping[str, Mapping[str, object]]
+    ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._space = space
         self._worst = list(worst)
-        sampler = TPESampler(seed=seed, n_startup_trials=_STARTUP, constraints_func=_violation, constant_liar=True)
+        (fresh_seed,) = np.random.SeedSequence([seed, len(known)]).generate_state(1)
+        sampler = TPESampler(seed=int(fresh_seed), n_startup_trials=_STARTUP)
         self._study = optuna.create_study(directions=["minimize"] * len(worst), sampler=sampler)
         self._open: dict[str, Trial] = {}
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
+        for candidate_id, recipe in known.items():
+            self._study.enqueue_trial({key: recipe[key] for key in PARAMETERS})
+            self.ask(candidate_id)
 
     def ask(self, candidate_id: str) -> RecipeParameters:
         """The next recipe, to be told about under this id."""
@@ -57,12 +65,6 @@ class Optimizer:
             "bits": bits,
         }
 
-    def reopen(self, candidate_id: str, recipe: Mapping[str, object]) -> None:
-        """Takes in a recipe that was asked for in an earlier run of the study."""
-        with self._lock:
-            self._study.enqueue_trial({key: recipe[key] for key in PARAMETERS})
-            self.ask(candidate_id)
-
     def tell_done(self, candidate_id: str, values: Sequence[float]) -> None:
         self._tell(candidate_id, values, violation=0.0)
 
@@ -78,9 +80,5 @@ class Optimizer:
     def _tell(self, candidate_id: str, values: Sequence[float], violation: float) -> None:
         with self._lock:
             trial = self._open.pop(candidate_id)
-            trial.set_user_attr(_VIOLATION, violation)
+            trial.set_constraint("limits", violation)
             self._study.tell(trial, list(values))
-
-
-def _violation(trial: FrozenTrial) -> Sequence[float]:
-    return (float(trial.user_attrs.get(_VIOLATION, 0.0)),)

@@ -28,7 +28,7 @@ def prepare_teacher(
         train_teacher(teacher, dataset, settings, on_progress)
     except DivergedError as error:
         raise UsageError(f"teacher.training: {error}; a lower learning_rate helps") from None
-    save_file(teacher.state_dict(), folder.teacher)
+    save_file({name: tensor.contiguous() for name, tensor in teacher.state_dict().items()}, folder.teacher)
     # The logits' name appears only when they are whole: a kill in between trains the teacher again.
     unfinished = folder.logits.with_suffix(".part")
     with unfinished.open("wb") as file:

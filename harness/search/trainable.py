@@ -65,6 +65,7 @@ def _train(
         if progress.step == progress.steps or progress.step % max(1, progress.steps // 10) == 0:
             tune.report({"candidate": candidate, "share": progress.step / progress.steps})
 
+    journal.count_training_start(candidate)
     student = network(study.model, dataset, study.seed)
     began = time.monotonic()
     try:

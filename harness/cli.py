@@ -1,0 +1,242 @@
+"""The command line: parses, calls, prints. Everything it does can be had from the modules it imports."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from harness.config import load_inventory, load_study
+from harness.config.inventory import DeviceEntry, entry_of, find_inventory
+from harness.errors import EXIT_DEVICE, DeviceError, HarnessError, UsageError
+
+EXIT_INTERRUPTED = 130
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Search compressed networks for tiny devices and measure every candidate on the device.",
+)
+devices_app = typer.Typer(no_args_is_help=True, help="What is in the inventory, and whether it answers.")
+app.add_typer(devices_app, name="devices")
+
+Root = Annotated[Path, typer.Option(help="Folder that holds the studies.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+InventoryFile = Annotated[
+    Path | None, typer.Option("--inventory", help="Inventory; default ./devices.yaml, else the built-in emulators.")
+]
+Study = Annotated[str, typer.Argument(help="Name of a study, or its folder.")]
+_ROOT = Path("studies")
+_WIDE = 140  # where there is no terminal to fit: a pipe or a file
+_out = Console(width=None if sys.stdout.isatty() else _WIDE)
+_err = Console(stderr=True, width=None if sys.stderr.isatty() else _WIDE)
+
+
+def main() -> None:
+    """Entry point. Exit codes: 0 done, 1 failed, 2 usage, 3 devices, 130 interrupted."""
+    try:
+        app()
+    except HarnessError as error:
+        _err.print(f"error: {error}", style="bold red", highlight=False, markup=False, soft_wrap=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)
+
+
+@app.command(epilog="Example: harness search harness/studies/quickstart.yaml --resume")
+def search(
+    study: Annotated[Path, typer.Argument(help="The study's YAML file.")],
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the study if it exists.")] = False,
+    root: Root = _ROOT,
+    as_json: AsJson = False,
+) -> None:
+    """Search recipes, train what passes the gate, measure it on every device of the study."""
+    config = load_study(study)
+    from harness.study import search as run_search  # torch and ray take seconds to import: bad input is told before
+    from harness.view import View
+
+    finished = run_search(config, study, root, resume, View(_err, quiet=as_json))
+    front(config.name, root=root, as_json=as_json)
+    if not finished:
+        sys.exit(EXIT_INTERRUPTED)
+
+
+@app.command(epilog="Example: harness front quickstart --json | jq '.candidates[] | select(.on_front)'")
+def front(study: Study, root: Root = _ROOT, as_json: AsJson = False) -> None:
+    """Show the Pareto front of a study, finished or not."""
+    from harness.results.folder import open_journal
+    from harness.results.front_report import as_object, as_tables
+    from harness.results.objectives import Objectives
+
+    journal = open_journal(study, root)
+    fact, config = journal.fact("objectives"), journal.fact("config")
+    if fact is None or config is None:
+        raise UsageError(f"study {study!r} has not enrolled its devices yet; run `harness search`")
+    objectives, candidates = Objectives.from_fact(fact), journal.candidates()
+    if as_json:
+        found = as_object(config["name"], candidates, objectives)
+        _print_json({**found, "stage_seconds": journal.fact("stage_seconds") or {}})
+    else:
+        _out.print(as_tables(config["name"], candidates, objectives))
+
+
+@devices_app.command("list", epilog="Example: harness devices list --json")
+def devices_list(inventory: InventoryFile = None, as_json: AsJson = False) -> None:
+    """List the devices of the inventory."""
+    entries = load_inventory(find_inventory(inventory)).devices
+    if as_json:
+        _print_json({"devices": {name: entry.model_dump(mode="json") for name, entry in entries.items()}})
+        return
+    table = Table("device", "profile", "connection", "emulated")
+    for name, entry in entries.items():
+        table.add_row(name, entry.profile, _connection_text(entry), "yes" if entry.emulated else "no")
+    _out.print(table)
+
+
+@devices_app.command("check", epilog="Example: harness devices check f405-emulated")
+def devices_check(
+    names: Annotated[list[str] | None, typer.Argument(help="Devices; default all.")] = None,
+    inventory: InventoryFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Open every device and say hello; exit code 3 when one does not answer."""
+    from harness.farm.single_run import say_hello
+
+    path = find_inventory(inventory)
+    entries = load_inventory(path)
+    found: dict[str, dict[str, Any]] = {}
+    for name in names or list(entries.devices):
+        began = time.monotonic()
+        try:
+            hello = say_hello(name, entry_of(entries, path, name))
+            found[name] = {"answers": True, "seconds": time.monotonic() - began, **asdict(hello)}
+        except DeviceError as error:
+            found[name] = {"answers": False, "error": str(error)}
+    if as_json:
+        _print_json({"devices": found})
+    else:
+        for name, result in found.items():
+            if result["answers"]:
+                text = f"{result['agent']} {result['build']}, pool {result['pool_bytes']} B"
+                _out.print(f"ok    {name}: {result['profile']}, {text}, {result['seconds']:.1f} s", highlight=False)
+            else:
+                _out.print(f"lost  {result['error']}", highlight=False, markup=False, soft_wrap=True)
+    if not all(result["answers"] for result in found.values()):
+        sys.exit(EXIT_DEVICE)
+
+
+@app.command(epilog="Example: harness measure model.dcc --device f405-emulated --json")
+def measure(
+    artifact: Annotated[Path, typer.Argument(help="A packed model.")],
+    device: Annotated[str, typer.Option(help="A device of the inventory.")],
+    inputs: Annotated[int, typer.Option(help="How many random inputs to verify.", min=1, max=10_000)] = 32,
+    inventory: InventoryFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Verify an artifact on a device bit for bit, and measure it."""
+    path = find_inventory(inventory)
+    entry = entry_of(load_inventory(path), path, device)
+    from harness.farm.single_run import artifact_from
+    from harness.farm.single_run import measure as measure_on
+
+    run = measure_on(device, entry, artifact_from(artifact), inputs)
+    if as_json:
+        measurements = [{**asdict(m), "unit": m.unit} for m in run.measurements]
+        _print_json({**asdict(run), "measurements": measurements})
+        return
+    _out.print(f"{device}: {run.verified_inputs} inputs equal the reference, {run.firmware}", highlight=False)
+    for m in run.measurements:
+        _out.print(f"  {m.metric:8} {m.value:.6g} {m.unit} {m.kind}: {m.method}", highlight=False, soft_wrap=True)
+    for a in run.absent:
+        _out.print(f"  {a.metric:8} absent: {a.reason}", highlight=False, soft_wrap=True)
+
+
+@app.command(epilog="Example: harness pack study.yaml --sparsity 0.5 --clusters 16 --bits 4 --out model.dcc")
+def pack(
+    study: Annotated[Path, typer.Argument(help="The study's YAML file: network and data.")],
+    out: Annotated[Path, typer.Option(help="Where to write the artifact.")],
+    weights: Annotated[Path | None, typer.Option(help="safetensors file; default: an untrained network.")] = None,
+    sparsity: Annotated[float, typer.Option(help="Share of weights that become zero.")] = 0.0,
+    clusters: Annotated[int, typer.Option(help="Distinct values of a layer.")] = 256,
+    bits: Annotated[int, typer.Option(help="Bits of a weight.")] = 8,
+) -> None:
+    """Compress a network without training and pack it into an artifact."""
+    config = load_study(study)
+    from dccdka.recipe import Recipe, RecipeError
+    from harness.deploy import pack_network
+
+    try:
+        recipe = Recipe(temperature=1.0, final_sparsity=sparsity, clusters=clusters, bits=bits)
+    except RecipeError as error:
+        raise UsageError(str(error)) from None
+    artifact = pack_network(config, recipe, weights)
+    _write(out, artifact)
+    _out.print(f"{out}: {len(artifact)} bytes", highlight=False)
+
+
+@app.command(epilog="Example: harness export quickstart c007 --out c007/")
+def export(
+    study: Study,
+    candidate: Annotated[str, typer.Argument(help="Candidate of the study, e.g. c007.")],
+    out: Annotated[Path, typer.Option(help="A new or empty folder.")],
+    root: Root = _ROOT,
+) -> None:
+    """Write a candidate as a folder of C that compiles with one command."""
+    from harness.deploy import export_candidate
+    from harness.results.folder import open_journal
+
+    for file in export_candidate(open_journal(study, root), candidate, out):
+        _out.print(str(file), highlight=False)
+
+
+@app.command(epilog="Example: harness metrics quickstart --port 9464")
+def metrics(
+    study: Study,
+    root: Root = _ROOT,
+    host: Annotated[str, typer.Option(help="Address to bind to.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.", min=0, max=65535)] = 9464,
+) -> None:
+    """Serve a study's results to Prometheus until Ctrl-C."""
+    from harness.config.study import MetricsConfig
+    from harness.metrics import MetricsServer, StudyCollector
+    from harness.results.folder import open_journal
+    from harness.results.objectives import Objectives
+
+    journal = open_journal(study, root)
+    fact = journal.fact("objectives")
+    if fact is None:
+        raise UsageError(f"study {study!r} has no results yet")
+    collector = StudyCollector(study, Objectives.from_fact(fact), journal.candidates, dict)
+    server = MetricsServer(MetricsConfig(host=host, port=port), collector)
+    _err.print(f"serving {server.url}; Ctrl-C ends", highlight=False)
+    try:
+        while True:
+            time.sleep(3600)
+    finally:
+        server.close()
+
+
+def _connection_text(entry: DeviceEntry) -> str:
+    values = entry.connection.model_dump(mode="json", exclude={"kind"})
+    detail = ":".join(str(values[key]) for key in ("host", "port") if key in values)
+    return f"{entry.connection.kind} {detail}".strip()
+
+
+def _print_json(value: object) -> None:
+    sys.stdout.write(json.dumps(value, indent=2) + "\n")
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written: {error.strerror}") from None

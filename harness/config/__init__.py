@@ -1,0 +1,32 @@
+"""The files a user writes (study, inventory, profiles), checked whole before any work begins."""
+
+from harness.config.inventory import (
+    Connection,
+    DeviceEntry,
+    Inventory,
+    LoopbackSshConnection,
+    QemuConnection,
+    SerialConnection,
+    SshConnection,
+    load_inventory,
+)
+from harness.config.profile import Figure, Profile, load_profile
+from harness.config.study import Limits, Space, StudyConfig, load_study
+
+__all__ = [
+    "Connection",
+    "DeviceEntry",
+    "Figure",
+    "Inventory",
+    "Limits",
+    "LoopbackSshConnection",
+    "Profile",
+    "QemuConnection",
+    "SerialConnection",
+    "Space",
+    "SshConnection",
+    "StudyConfig",
+    "load_inventory",
+    "load_profile",
+    "load_study",
+]

@@ -1,0 +1,140 @@
+"""A study: network, data, devices, what is searched and what is allowed (study.yaml)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from harness.config.yaml_file import StrictModel, read_model
+
+
+class FloatRange(StrictModel):
+    min: float
+    max: float
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min > self.max:
+            raise ValueError(f"min {self.min:g} is greater than max {self.max:g}")
+        if self.log and self.min <= 0:
+            raise ValueError("a logarithmic range must start above 0")
+        return self
+
+
+class IntRange(StrictModel):
+    min: int
+    max: int
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min > self.max:
+            raise ValueError(f"min {self.min} is greater than max {self.max}")
+        return self
+
+
+class Space(StrictModel):
+    """The recipe's ranges. clusters is searched up to 2**bits of the same recipe: more could not be told apart."""
+
+    temperature: FloatRange = FloatRange(min=1.0, max=10.0, log=True)
+    final_sparsity: FloatRange = FloatRange(min=0.3, max=0.9)
+    clusters: IntRange = IntRange(min=4, max=32)
+    bits: IntRange = IntRange(min=3, max=8)
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        _inside("temperature", self.temperature, 1.0, 100.0)
+        _inside("final_sparsity", self.final_sparsity, 0.0, 0.99)
+        _inside("clusters", self.clusters, 2, 256)
+        _inside("bits", self.bits, 2, 8)
+        if self.clusters.min > 2**self.bits.min:
+            raise ValueError(
+                f"clusters.min {self.clusters.min} cannot be told apart by bits.min {self.bits.min}"
+                f" (at most {2**self.bits.min}); lower clusters.min or raise bits.min"
+            )
+        return self
+
+
+def _inside(key: str, given: FloatRange | IntRange, lowest: float, highest: float) -> None:
+    for end, value in (("min", given.min), ("max", given.max)):
+        if not lowest <= value <= highest:
+            raise ValueError(f"{key}.{end} is {value:g}; possible are {lowest:g} to {highest:g}")
+
+
+class DataConfig(StrictModel):
+    """source: "fashion-mnist", a folder of idx files, or "module:function"."""
+
+    source: str
+    validation: int = Field(default=5000, gt=0)
+
+
+class ModelConfig(StrictModel):
+    """name: "resnet8" or "module:function"."""
+
+    name: str = "resnet8"
+    width: int = Field(default=8, gt=0, le=256)
+
+
+class TrainingSettings(StrictModel):
+    epochs: int = Field(default=3, gt=0)
+    batch_size: int = Field(default=128, gt=0)
+    learning_rate: float = Field(default=0.01, gt=0)
+
+
+class TeacherConfig(ModelConfig):
+    width: int = Field(default=16, gt=0, le=256)
+    training: TrainingSettings = TrainingSettings()
+
+
+class Limits(StrictModel):
+    """What the application allows on the target, below what the board's profile allows anyway."""
+
+    latency_s: float | None = Field(default=None, gt=0)
+    ram_bytes: int | None = Field(default=None, gt=0)
+    flash_bytes: int | None = Field(default=None, gt=0)
+    energy_j: float | None = Field(default=None, gt=0)
+
+
+class MetricsConfig(StrictModel):
+    """Where Prometheus scrapes; port 0 takes a free one, null serves nothing."""
+
+    host: str = "127.0.0.1"
+    port: int | None = Field(default=9464, ge=0, lt=65536)
+
+
+class StudyConfig(StrictModel):
+    """target is the device whose latency, RAM, flash and energy are searched; the others are measured too."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    data: DataConfig
+    model: ModelConfig = ModelConfig()
+    teacher: TeacherConfig = TeacherConfig()
+    training: TrainingSettings = TrainingSettings()
+    space: Space = Space()
+    candidates: int = Field(gt=0, le=100_000)
+    seed: int = Field(default=0, ge=0)
+    compute: Literal["auto", "cpu", "cuda"] = "auto"
+    inventory: Path | None = None
+    devices: list[str] = Field(min_length=1)
+    target: str
+    limits: Limits = Limits()
+    verify_inputs: int = Field(default=32, gt=0, le=10_000)
+    metrics: MetricsConfig = MetricsConfig()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.target not in self.devices:
+            raise ValueError(f"target {self.target!r} is not among devices")
+        if len(set(self.devices)) != len(self.devices):
+            raise ValueError("devices lists a name twice")
+        return self
+
+
+def load_study(path: Path) -> StudyConfig:
+    """Raises UsageError with file, line and key. inventory is taken relative to the study file."""
+    config = read_model(path, StudyConfig)
+    if config.inventory is not None and not config.inventory.is_absolute():
+        config = config.model_copy(update={"inventory": path.parent / config.inventory})
+    return config

@@ -1,0 +1,64 @@
+"""From a study to something one can flash: packing a network without a search, and exporting a candidate as C."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from dccdka.collaborative import post_training
+from dccdka.packing import read_artifact, run_reference
+from dccdka.packing.export import ExportError, export_library
+from dccdka.recipe import Recipe
+from harness.config import StudyConfig
+from harness.errors import UsageError
+from harness.farm.measuring import VerificationSet
+from harness.resources import agents_dir
+from harness.results.journal import Journal
+from harness.search.preparation import network, study_dataset, to_artifact, verification_inputs
+
+
+def pack_network(config: StudyConfig, recipe: Recipe, weights: Path | None) -> bytes:
+    """The study's network as an artifact, compressed without training; weights: a safetensors file, else untrained.
+
+    Raises UsageError naming the file when the weights are not those of this network.
+    """
+    dataset = study_dataset(config)
+    model = network(config.model, dataset, config.seed)
+    if weights is not None:
+        try:
+            model.load_state_dict(load_file(weights))
+        except (OSError, SafetensorError) as error:
+            raise UsageError(f"{weights}: not a safetensors file that can be read: {error}") from None
+        except RuntimeError as error:
+            detail = " ".join(str(error).split())[:300]
+            raise UsageError(f"{weights}: not the weights of {config.model.name}: {detail}") from None
+    model.eval()
+    with torch.no_grad():
+        return to_artifact(post_training(model, recipe), dataset)
+
+
+def export_candidate(journal: Journal, candidate_id: str, out: Path) -> list[Path]:
+    """Writes a folder that compiles with one command and checks itself; returns its files. Raises UsageError."""
+    candidate = journal.candidate(candidate_id)
+    if candidate.training is None:
+        raise UsageError(f"candidate {candidate_id} was never trained ({candidate.state}): there is nothing to export")
+    artifact = read_artifact(journal.artifact(candidate.training.artifact_sha256))
+    fact = journal.fact("config")
+    assert fact is not None  # written before the first candidate
+    dataset = study_dataset(StudyConfig.model_validate(fact))
+    sample = VerificationSet(verification_inputs(dataset, 1)).inputs
+    expected = run_reference(artifact, sample)
+    try:
+        return export_library(
+            artifact.data,
+            out,
+            name=candidate_id,
+            runtime_dir=agents_dir() / "runtime",
+            sample_input=sample.tobytes(),
+            expected_output=expected.tobytes(),
+        )
+    except ExportError as error:
+        raise UsageError(f"--out {out}: {error}") from None

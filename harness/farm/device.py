@@ -1,0 +1,131 @@
+"""Opens a device of the inventory, whatever it is: starts its emulator or server, connects, and says hello."""
+
+from __future__ import annotations
+
+import platform
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self, assert_never
+
+from harness.config import (
+    DeviceEntry,
+    LoopbackSshConnection,
+    Profile,
+    QemuConnection,
+    SerialConnection,
+    SshConnection,
+)
+from harness.emulators.instruction_counter import InstructionCount, count_instructions
+from harness.emulators.loopback_sshd import LoopbackSshd
+from harness.emulators.qemu import QemuBoard
+from harness.errors import ProtocolMismatch
+from harness.farm.session import Hello, Session
+from harness.resources import build_dir
+from harness.transports.agent_upload import LinuxAgent
+from harness.transports.base import Transport
+from harness.transports.serial import SerialTransport
+from harness.transports.ssh import SshTransport
+from harness.transports.ssh_host import SshHost
+
+
+@dataclass(frozen=True)
+class OpenDevice:
+    """A device that has said hello. close() ends the conversation, and the emulator where there is one.
+
+    counter: counts the instructions of (artifact, input) beside the device, where its own clock is an emulator's.
+    """
+
+    name: str
+    entry: DeviceEntry
+    profile: Profile
+    session: Session
+    hello: Hello
+    counter: Callable[[bytes, bytes], InstructionCount] | None
+    _resources: ExitStack
+
+    @property
+    def firmware(self) -> str:
+        """Which build of which agent: a measurement holds for this one only."""
+        return f"{self.hello.agent} {self.hello.build}"
+
+    @property
+    def counts_instructions(self) -> bool:
+        """Whether the ticks of a run are instructions and not time."""
+        return self.entry.connection.kind == "qemu"
+
+    def close(self) -> None:
+        self._resources.close()
+
+
+class DeviceOpener:
+    """Context manager that owns what devices share: the sshd on loopback. state: a folder for its keys and logs."""
+
+    def __init__(self, state: Path) -> None:
+        self._state = state
+        self._shared = ExitStack()
+        self._sshd: LoopbackSshd | None = None
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._shared.close()
+
+    def open(self, name: str, entry: DeviceEntry, profile: Profile) -> OpenDevice:
+        """Raises DeviceUnreachable, ProtocolMismatch (also for a board of another profile), or UsageError."""
+        with ExitStack() as resources:
+            session = Session(self._connect(name, entry, profile, resources), name)
+            resources.callback(session.close)
+            hello = session.hello()
+            if hello.profile != profile.name:
+                raise ProtocolMismatch(
+                    name, f"says that it is a {hello.profile!r}, the inventory that it is a {profile.name!r}"
+                )
+            counter = _count_on_cortex_a53 if entry.user_emulator is not None else None
+            return OpenDevice(name, entry, profile, session, hello, counter, resources.pop_all())
+
+    def _connect(self, name: str, entry: DeviceEntry, profile: Profile, resources: ExitStack) -> Transport:
+        connection = entry.connection
+        match connection:
+            case SerialConnection():
+                return SerialTransport(connection.port, name)
+            case QemuConnection():
+                board = resources.enter_context(QemuBoard(firmware_of(profile), name))
+                return SerialTransport(board.port_url, name)
+            case LoopbackSshConnection():
+                sshd = self._loopback_sshd()
+                host = SshHost(sshd.host, sshd.port, sshd.user, sshd.key_file, sshd.known_hosts)
+                return SshTransport(host, _linux_agent(entry, profile), name)
+            case SshConnection():
+                host = SshHost(
+                    connection.host, connection.port, connection.user, connection.key_file, connection.known_hosts
+                )
+                return SshTransport(host, _linux_agent(entry, profile), name)
+        assert_never(connection)
+
+    def _loopback_sshd(self) -> LoopbackSshd:
+        with self._lock:
+            if self._sshd is None:
+                self._sshd = self._shared.enter_context(LoopbackSshd(self._state / "sshd"))
+            return self._sshd
+
+
+def firmware_of(profile: Profile) -> Path:
+    return build_dir() / "firmware" / profile.name / "agent.elf"
+
+
+def _linux_agent(entry: DeviceEntry, profile: Profile) -> LinuxAgent:
+    machine = platform.machine() if profile.architecture == "native" else profile.architecture
+    emulator = (entry.user_emulator, "-cpu", profile.core) if entry.user_emulator is not None else ()
+    return LinuxAgent(profile.name, build_dir() / "linux" / machine / "runner", emulator)
+
+
+def _count_on_cortex_a53(artifact: bytes, model_input: bytes) -> InstructionCount:
+    return count_instructions(artifact, model_input, image=build_dir() / "counter" / "aarch64" / "counter.elf")

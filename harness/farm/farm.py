@@ -1,0 +1,164 @@
+"""The farm: devices in groups that can stand in for one another, leases on them, and their health.
+
+A group is all devices of one profile that are alike in truth: real boards, or emulated ones. A job that ends in a
+device fault is tried again on another device of the group; a job that ends in a candidate fault is not.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from harness.config import DeviceEntry, Profile
+from harness.errors import DeviceError
+from harness.farm.device import DeviceOpener, OpenDevice
+
+T = TypeVar("T")
+
+MAX_ATTEMPTS = 3  # of one job: a candidate that takes three devices down is not sent to a fourth
+MAX_FAILURES = 3  # of one device in a row: then it is quarantined
+
+
+@dataclass(frozen=True)
+class Group:
+    """Devices that may stand in for one another."""
+
+    profile: str
+    emulated: bool
+
+    def __str__(self) -> str:
+        return f"{self.profile} (emulated)" if self.emulated else self.profile
+
+
+class NoDeviceLeft(DeviceError):
+    """Every device of a group is lost or quarantined, or the job took too many down."""
+
+
+@dataclass
+class _Slot:
+    name: str
+    entry: DeviceEntry
+    profile: Profile
+    opened: OpenDevice | None = None
+    leased: bool = False
+    failures: int = 0
+    activity: str = "idle"
+
+    @property
+    def quarantined(self) -> bool:
+        return self.failures >= MAX_FAILURES
+
+
+class Farm:
+    """Thread-safe. health_check runs on every device right after it was opened and raises DeviceError to refuse it."""
+
+    def __init__(
+        self, devices: Sequence[tuple[str, DeviceEntry, Profile]], opener: DeviceOpener, stop: threading.Event
+    ) -> None:
+        self._opener = opener
+        self._stop = stop
+        self._changed = threading.Condition()
+        self._slots = [_Slot(name, entry, profile) for name, entry, profile in devices]
+        self.health_check: Callable[[OpenDevice], None] | None = None
+
+    @property
+    def size(self) -> int:
+        return len(self._slots)
+
+    def group_of(self, device: str) -> Group:
+        return next(_group(slot) for slot in self._slots if slot.name == device)
+
+    def groups(self) -> list[Group]:
+        return list(dict.fromkeys(_group(slot) for slot in self._slots))
+
+    def firmwares(self, group: Group) -> set[str]:
+        """Firmware builds that the open devices of a group said hello with."""
+        with self._changed:
+            return {slot.opened.firmware for slot in self._slots if slot.opened is not None and _group(slot) == group}
+
+    def activities(self) -> dict[str, str]:
+        """What each device does, for people."""
+        with self._changed:
+            return {slot.name: "quarantined" if slot.quarantined else slot.activity for slot in self._slots}
+
+    def on_every_device(self, job: Callable[[OpenDevice], T]) -> dict[str, T]:
+        """Runs the job on all devices at once. Raises the first device's error: enrolment forgives nothing."""
+
+        def one(slot: _Slot) -> T:
+            with self._exclusive(slot, "enrolling") as device:
+                return job(device)
+
+        with ThreadPoolExecutor(max_workers=len(self._slots)) as pool:
+            futures = {slot.name: pool.submit(one, slot) for slot in self._slots}
+        return {name: future.result() for name, future in futures.items()}
+
+    def run(self, group: Group, what: str, job: Callable[[OpenDevice], T]) -> T:
+        """Runs the job on a device of the group as soon as one is free.
+
+        Raises NoDeviceLeft when no device could finish it, and whatever else the job raises.
+        """
+        last: DeviceError | None = None
+        for _ in range(MAX_ATTEMPTS):
+            slot = self._lease(group, last)
+            try:
+                with self._exclusive(slot, what) as device:
+                    return job(device)
+            except DeviceError as error:
+                last = error
+        raise NoDeviceLeft(str(group), f"{what} failed {MAX_ATTEMPTS} times; last: {last}")
+
+    def close(self) -> None:
+        with self._changed:
+            for slot in self._slots:
+                if slot.opened is not None:
+                    slot.opened.close()
+                    slot.opened = None
+
+    def _lease(self, group: Group, last: DeviceError | None) -> _Slot:
+        with self._changed:
+            while True:
+                healthy = [slot for slot in self._slots if _group(slot) == group and not slot.quarantined]
+                if not healthy:
+                    raise NoDeviceLeft(str(group), f"no healthy device is left{f'; last: {last}' if last else ''}")
+                free = [slot for slot in healthy if not slot.leased]
+                if free:
+                    # The one that failed least: a retry goes to another device where there is one.
+                    slot = min(free, key=lambda candidate: candidate.failures)
+                    slot.leased = True
+                    return slot
+                if self._stop.is_set():
+                    raise NoDeviceLeft(str(group), "the study is being stopped")
+                self._changed.wait(timeout=0.5)
+
+    @contextmanager
+    def _exclusive(self, slot: _Slot, what: str) -> Iterator[OpenDevice]:
+        try:
+            slot.activity = what
+            if slot.opened is None:
+                slot.activity = "opening"
+                slot.opened = self._opener.open(slot.name, slot.entry, slot.profile)
+                if self.health_check is not None:
+                    slot.activity = "health check"
+                    self.health_check(slot.opened)
+                slot.activity = what
+            yield slot.opened
+            slot.failures = 0
+        except DeviceError:
+            slot.failures += 1
+            if slot.opened is not None:
+                slot.opened.close()
+                slot.opened = None
+            raise
+        finally:
+            with self._changed:
+                slot.leased = False
+                slot.activity = "idle"
+                self._changed.notify_all()
+
+
+def _group(slot: _Slot) -> Group:
+    return Group(slot.profile.name, slot.entry.emulated)

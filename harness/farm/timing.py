@@ -1,0 +1,45 @@
+"""Latency of the artifact that is loaded on a device: measured by its clock, or estimated from counted instructions."""
+
+from __future__ import annotations
+
+from harness.farm.device import OpenDevice
+from harness.farm.latency import repeat_until_settled
+from harness.farm.session import RunResult
+from harness.results.measurement import Absent, Measurement
+
+
+def time_inference(
+    device: OpenDevice, artifact: bytes, sample: bytes, one_takes_s: float
+) -> tuple[Measurement | Absent, RunResult]:
+    """The latency, and the last run with its watermarks.
+
+    artifact must be loaded and sample its last input; one_takes_s is what a round trip took, to bound the repeats.
+    An emulator's clock is never reported: where there is one, instructions are counted and priced by the profile.
+    """
+    last = device.session.run(warm_ups=1, repeats=1)
+    if device.counter is not None:
+        return _priced(device, device.counter(artifact, sample).instructions, 1), last
+
+    def ticks(warm_ups: int, repeats: int) -> list[float]:
+        nonlocal last
+        last = device.session.run(warm_ups, repeats)
+        return [float(t) for t in last.ticks] if device.counts_instructions else last.durations_s
+
+    timed = repeat_until_settled(ticks, one_takes_s)
+    if device.counts_instructions:
+        return _priced(device, timed.median, timed.n), last
+    method = f"median of {timed.n} runs on the device's own clock; p95 {timed.p95:.4g} s"
+    profile = device.profile.name
+    return Measurement(device.name, profile, "latency", timed.median, "measured", timed.n, timed.interval, method), last
+
+
+def _priced(device: OpenDevice, instructions: float, n: int) -> Measurement | Absent:
+    cpi, clock = device.profile.cycles_per_instruction, device.profile.clock_hz
+    counted = f"{instructions:.0f} instructions counted by the emulator"
+    if cpi.value is None or clock.value is None:
+        reason = cpi.reason if cpi.value is None else clock.reason
+        return Absent(device.name, device.profile.name, "latency", f"{counted}; {reason}")
+    error = f" (off by up to {cpi.relative_error:.0%} where it was calibrated)" if cpi.relative_error else ""
+    seconds = instructions * cpi.value / clock.value
+    method = f"{counted} x {cpi.value:g} cycles per instruction{error} / {clock.value / 1e6:g} MHz"
+    return Measurement(device.name, device.profile.name, "latency", seconds, "estimated", n, None, method)

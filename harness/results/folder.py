@@ -1,0 +1,98 @@
+"""The folder of a study: journal, teacher, lock. One process searches it at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.config import StudyConfig
+from harness.errors import UsageError
+from harness.results.journal import Journal
+
+# What a later run of the same study may change: it touches neither how candidates are trained nor how they are judged.
+_MAY_CHANGE = frozenset({"candidates", "metrics", "inventory", "compute"})
+
+
+@dataclass(frozen=True)
+class StudyFolder:
+    """Where a study keeps its files."""
+
+    path: Path
+
+    @property
+    def journal(self) -> Path:
+        return self.path / "journal.sqlite"
+
+    @property
+    def teacher(self) -> Path:
+        return self.path / "teacher.safetensors"
+
+    @property
+    def logits(self) -> Path:
+        return self.path / "teacher_logits.npy"
+
+    @property
+    def lock(self) -> Path:
+        return self.path / "lock"
+
+
+@contextmanager
+def folder_for_search(
+    config: StudyConfig, study_file: Path, root: Path, resume: bool
+) -> Iterator[tuple[StudyFolder, Journal]]:
+    """Creates or continues the study's folder and holds its lock.
+
+    Raises UsageError: the study exists and resume is not asked for, it was begun with other settings, or another
+    process is at work on it.
+    """
+    folder = StudyFolder(root / config.name)
+    if folder.journal.exists() and not resume:
+        raise UsageError(
+            f"{folder.path}: this study exists already; --resume goes on with it, another name in {study_file} or"
+            " removing the folder begins anew"
+        )
+    try:
+        folder.path.mkdir(parents=True, exist_ok=True)
+        lock = folder.lock.open("a")
+    except OSError as error:
+        raise UsageError(f"{folder.path}: cannot be written: {error.strerror}") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UsageError(f"{folder.path}: another process is searching this study; wait for it to end") from None
+        journal = Journal.in_file(folder.journal)
+        try:
+            _same_settings(journal, config, study_file)
+            yield folder, journal
+        finally:
+            journal.close()
+            # Ray's snapshots of a run are never restored from: the journal is the truth.
+            shutil.rmtree(folder.path / "ray", ignore_errors=True)
+
+
+def open_journal(study: str, root: Path) -> Journal:
+    """The journal of a study named by name or folder, for reading. Raises UsageError when there is none."""
+    for folder in (StudyFolder(Path(study)), StudyFolder(root / study)):
+        if folder.journal.is_file():
+            return Journal.in_file(folder.journal)
+    known = sorted(path.parent.name for path in root.glob("*/journal.sqlite"))
+    there = f"; there are: {', '.join(known)}" if known else ""
+    raise UsageError(f"no study {study!r} in {root}{there}; `harness search STUDY.yaml` makes one")
+
+
+def _same_settings(journal: Journal, config: StudyConfig, study_file: Path) -> None:
+    now = config.model_dump(mode="json")
+    begun_with = journal.fact("config")
+    if begun_with is not None:
+        different = [key for key in now if key not in _MAY_CHANGE and now[key] != begun_with.get(key)]
+        if different:
+            raise UsageError(
+                f"{study_file}: {', '.join(different)}: differs from what study {config.name!r} was begun with, so its"
+                " results could not be compared; give the study another name"
+            )
+    journal.set_fact("config", now)

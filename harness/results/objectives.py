@@ -1,0 +1,71 @@
+"""What a search trades against each other: objectives of a finished candidate, all to be made small."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.results.measurement import UNITS, Metric
+from harness.results.records import Candidate, DeviceRun
+
+METRICS: tuple[Metric, ...] = ("latency", "ram", "flash", "energy")
+HEADROOM = 1.1  # the reference point lies this factor beyond the dense baseline, so that the baseline itself counts
+
+
+@dataclass(frozen=True)
+class Objectives:
+    """Objectives of a study: the validation error and those metrics that the target can give.
+
+    reference: one value per objective, fixed for the study; hypervolume is the share of the box between it and the
+    ideal point (no error, nothing used), so it has no unit and lies in 0..1.
+    """
+
+    profile: str
+    emulated: bool
+    metrics: tuple[Metric, ...]
+    reference: tuple[float, ...]
+
+    @staticmethod
+    def beyond_baseline(baseline: DeviceRun, classes: int) -> Objectives:
+        """Reference point from the dense 8-bit network's run on the target, and the error of guessing."""
+        values = [(metric, baseline.value(metric)) for metric in METRICS]
+        present = [(metric, value) for metric, value in values if value is not None]
+        return Objectives(
+            profile=baseline.profile,
+            emulated=baseline.emulated,
+            metrics=tuple(metric for metric, _ in present),
+            reference=(1 - 1 / classes, *(HEADROOM * value for _, value in present)),
+        )
+
+    @property
+    def names(self) -> list[str]:
+        return ["error_validation", *(f"{metric}_{UNITS[metric]}" for metric in self.metrics)]
+
+    def of(self, candidate: Candidate) -> tuple[float, ...] | None:
+        """Values in the order of names, or None while something is missing."""
+        if candidate.training is None:
+            return None
+        run = self.target_run(candidate.runs)
+        if run is None:
+            return None
+        values = [run.value(metric) for metric in self.metrics]
+        if any(value is None for value in values):
+            return None
+        return (1 - candidate.training.accuracy_validation, *(value for value in values if value is not None))
+
+    def target_run(self, runs: Sequence[DeviceRun]) -> DeviceRun | None:
+        return next((run for run in runs if (run.profile, run.emulated) == (self.profile, self.emulated)), None)
+
+    def to_fact(self) -> dict[str, object]:
+        return {
+            "profile": self.profile,
+            "emulated": self.emulated,
+            "metrics": list(self.metrics),
+            "reference": list(self.reference),
+        }
+
+    @staticmethod
+    def from_fact(fact: dict[str, object]) -> Objectives:
+        metrics, reference = fact["metrics"], fact["reference"]
+        assert isinstance(metrics, list) and isinstance(reference, list)
+        return Objectives(str(fact["profile"]), bool(fact["emulated"]), tuple(metrics), tuple(reference))
