@@ -41,7 +41,8 @@ typedef struct {
     uint32_t operator_count;
 } dcc_model;
 
-/* Checks every offset and size in the artifact once, so that dcc_model_run needs no further checks. */
+/* Checks every offset and size in the artifact once, so that dcc_model_run needs no further checks. artifact_bytes: how
+ * many may be read; the artifact itself may be shorter. On an error the model is not to be used. */
 dcc_status dcc_model_load(dcc_model *model, const void *artifact, size_t artifact_bytes);
 
 /* Where to put the input (NHWC int8, input_bytes) before each run; a run may overwrite it. */

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from dccdka.collaborative import post_training
-from dccdka.datasets import load_dataset
+from dccdka.datasets import Dataset, load_dataset
 from dccdka.lowering import lower
 from dccdka.models import build_model
 from dccdka.packing import pack, read_artifact, run_reference, to_device_input
@@ -35,11 +35,15 @@ def depthwise() -> nn.Module:
     )
 
 
+@pytest.fixture(scope="module")
+def dataset() -> Dataset:
+    return load_dataset("fashion-mnist")
+
+
 @pytest.mark.parametrize("recipe", [Recipe(1, 0.0, 256, 8), Recipe(4, 0.8, 16, 8), Recipe(4, 0.9, 2, 2)])
 @pytest.mark.parametrize("network", [resnet8, perceptron, depthwise])
-def test_networks_on_real_images_give_the_reference_bytes(driver, network, recipe):
+def test_networks_on_real_images_give_the_reference_bytes(driver, dataset, network, recipe):
     torch.manual_seed(0)
-    dataset = load_dataset("fashion-mnist")
     compressed = post_training(network().eval(), recipe)
     data = pack(lower(compressed, dataset.train.images[:128], dataset.normalization))
     inputs = to_device_input(dataset.test.images[:64])

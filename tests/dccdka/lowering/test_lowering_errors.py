@@ -45,6 +45,7 @@ def relu_in_place_of_a_shared_value(x):
     return F.relu(x, inplace=True) + x
 
 
+@pytest.mark.filterwarnings("ignore:Using padding='same':UserWarning")
 @pytest.mark.parametrize(
     ("function", "message"),
     [
