@@ -49,7 +49,7 @@ def folder_for_search(
     Raises UsageError: the study exists and resume is not asked for, it was begun with other settings, or another
     process is at work on it.
     """
-    folder = StudyFolder(root / config.name)
+    folder = StudyFolder((root / config.name).resolve())
     if folder.journal.exists() and not resume:
         raise UsageError(
             f"{folder.path}: this study exists already; --resume goes on with it, another name in {study_file} or"

@@ -78,7 +78,6 @@ class Coordinator:
         with self._lock:
             while (self._proposing or self._ready or self._training or self._measuring) and not self._stop.is_set():
                 self._lock.wait(timeout=0.5)
-        self._stop.set()
         self._proposer.join()
         self._device_pool.shutdown(wait=True, cancel_futures=True)
         self._verdicts.shutdown(wait=True)
@@ -123,8 +122,9 @@ class Coordinator:
     def training_ended(self, candidate_id: str, crashed: bool) -> None:
         """The trainer has journaled its result, or has crashed without one."""
         candidate = self._refresh(candidate_id)
-        if candidate.state == "accepted" and crashed and not self._stop.is_set():
-            self._end(candidate_id, "failed", "the training process ended without a result; see Ray's session logs")
+        if candidate.state == "accepted" and crashed:
+            why = candidate.reason or "its process was killed (out of memory?)"
+            self._fail(HarnessError(f"training of candidate {candidate_id} ended without a result: {why}"))
         elif candidate.state == "failed":
             self._plan.optimizer.tell_failed(candidate_id)
         elif candidate.state == "trained":
@@ -267,7 +267,10 @@ class Coordinator:
         try:
             work(*arguments)
         except BaseException as error:
-            with self._lock:
-                self._error = self._error or error
-                self._stop.set()
-                self._lock.notify_all()
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        with self._lock:
+            self._error = self._error or error
+            self._stop.set()
+            self._lock.notify_all()

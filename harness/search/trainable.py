@@ -41,10 +41,17 @@ def train_candidate(config: dict[str, Any]) -> None:
     settings = TrainerSettings(**config["settings"])
     torch.set_num_threads(settings.threads)
     study = StudyConfig.model_validate(settings.study)
-    dataset, logits = _loaded(settings.folder, study.model_dump_json())
     journal = Journal(settings.journal_url)
+    candidate = config["candidate"]
     try:
-        _train(config["candidate"], Recipe.from_dict(config["recipe"]), study, dataset, logits, journal)
+        dataset, logits = _loaded(settings.folder, study.model_dump_json())
+        _train(candidate, Recipe.from_dict(config["recipe"]), study, dataset, logits, journal)
+    except DivergedError as error:
+        journal.set_state(candidate, "failed", str(error))
+    except Exception as error:
+        # Not the candidate's fault: the study stops with this reason, and trains the candidate when it goes on.
+        journal.set_state(candidate, "accepted", f"{type(error).__name__}: {error}")
+        raise
     finally:
         journal.close()
 
@@ -68,11 +75,7 @@ def _train(
     journal.count_training_start(candidate)
     student = network(study.model, dataset, study.seed)
     began = time.monotonic()
-    try:
-        compressed = compress(student, dataset, recipe, logits, training_config(study.training, study), report)
-    except DivergedError as error:
-        journal.set_state(candidate, "failed", str(error))
-        return
+    compressed = compress(student, dataset, recipe, logits, training_config(study.training, study), report)
     trained = time.monotonic()
     artifact = to_artifact(compressed, dataset)
     packed = time.monotonic()

@@ -17,6 +17,7 @@ from harness.search.trainable import TrainerSettings
 _QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_DEDUP_LOGS": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # paths and modules of a study are relative to where the user stands
     "RAY_USAGE_STATS_ENABLED": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
@@ -34,13 +35,14 @@ class TrainingPool:
         import ray  # after the environment is set; the import alone takes a second
 
         self._resources = {"cpu": 1.0, "gpu": gpus / workers} if gpus else {"cpu": 1.0}
-        logging.getLogger("ray").setLevel(logging.ERROR)
+        for name in ("ray", "ray.tune"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # what went wrong is told by the coordinator
         ray.init(
             num_cpus=workers,
             num_gpus=gpus,
             include_dashboard=False,
             log_to_driver=False,
-            logging_level=logging.ERROR,
+            logging_level=logging.CRITICAL,
             object_store_memory=_OBJECT_STORE_BYTES,
         )
 
