@@ -21,6 +21,10 @@ from dccdka.packing.artifact import Artifact, PlacedTensor
 Images = NDArray[np.int8]  # [n, h, w, c]
 Values = Mapping[int, Images]  # by tensor index
 Kernel = Callable[[Values], Images]
+# Multiplications up to which OpenBLAS does not start threads (interface/gemm.c, interface/gemv.c).
+_ONE_THREAD_GEMM = 65536 * 4
+_ONE_THREAD_GEMV = 2304 * 4 - 1
+
 _Array = NDArray[Any]  # float32 or float64, as exactness asks
 
 
@@ -67,7 +71,7 @@ def _convolution(artifact: Artifact, operator: Convolution) -> Kernel:
         if operator.flatten_input:
             images = images.reshape(len(images), 1, 1, -1)
         patches = _patches(_centred(images, x.zero_point, window, dtype), window, (y.height, y.width), groups)
-        product = patches @ matrix
+        product = _multiply(patches, matrix)
         if groups > 1:
             product = product.transpose(1, 0, 2)
         sums = product.reshape(len(images), y.height, y.width, y.channels).astype(np.int64)
@@ -155,6 +159,21 @@ def _patches(padded: _Array, window: Window, size: tuple[int, int], groups: int)
         return rows.reshape(1, positions, -1)
     grouped = windows.reshape(*windows.shape[:5], groups, -1)
     return np.moveaxis(grouped, 5, 0).reshape(groups, positions, -1)
+
+
+def _multiply(patches: _Array, matrix: _Array) -> _Array:
+    """[groups, positions, k] times [groups, k, filters], in parts so small that OpenBLAS takes one thread for each.
+
+    Its threads wait for each other by spinning: with a training beside it, a large product took twenty times as long.
+    """
+    groups, positions, k = patches.shape
+    filters = matrix.shape[2]
+    most = _ONE_THREAD_GEMV if filters == 1 else _ONE_THREAD_GEMM
+    part = max(2, most // (k * filters))
+    product = np.empty((groups, positions, filters), patches.dtype)
+    for begin in range(0, positions, part):
+        np.matmul(patches[:, begin : begin + part], matrix, out=product[:, begin : begin + part])
+    return product
 
 
 def _narrow(
