@@ -191,11 +191,14 @@ def export(
     root: Root = _ROOT,
 ) -> None:
     """Write a candidate as a folder of C that compiles with one command."""
+    from dccdka.packing.export import compile_command
+
     from harness.deploy import export_candidate
     from harness.results.folder import open_journal
 
-    for file in export_candidate(open_journal(study, root), candidate, out):
-        _out.print(str(file), highlight=False)
+    files = export_candidate(open_journal(study, root), candidate, out)
+    _out.print(f"{len(files)} files in {out}. There, this compiles it, and ./example checks it on a stored image:")
+    _out.print(compile_command(candidate), highlight=False, markup=False, soft_wrap=True)
 
 
 @app.command(epilog="Example: harness metrics quickstart --port 9464")

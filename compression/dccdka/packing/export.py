@@ -12,11 +12,15 @@ from dccdka.packing.artifact import Artifact
 from dccdka.packing.reading import read_artifact
 
 _TEMPLATES = Path(__file__).parent / "templates"
-_COMMAND = "gcc -std=c99 -O2 -Wall -Wextra -Wconversion -Werror -Iruntime -o example main.c {name}.c runtime/*.c"
 
 
 class ExportError(Exception):
     """The library cannot be written: the message says why and what to do."""
+
+
+def compile_command(name: str) -> str:
+    """Builds the example of a library of this name, from inside its folder."""
+    return f"gcc -std=c99 -O2 -Wall -Wextra -Wconversion -Werror -Iruntime -o example main.c {name}.c runtime/*.c"
 
 
 def export_library(
@@ -78,7 +82,7 @@ def _values(artifact: Artifact, name: str, sample_input: bytes, expected_output:
     return {
         "name": name,
         "NAME": name.upper(),
-        "command": _COMMAND.format(name=name),
+        "command": compile_command(name),
         "sha256": artifact.sha256,
         "artifact": _numbers(memoryview(artifact.data)),
         "sample_input": _numbers(memoryview(sample_input).cast("b")),
