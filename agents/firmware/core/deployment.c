@@ -3,27 +3,20 @@
 
 #include <string.h>
 
-#include "paint.h"
 #include "port.h"
 
 #define GUARD_BYTES 32u
-#define GUARD 0x6d617267u
+#define GUARD 0xa7u
 
 static uint64_t aligned(uint64_t bytes) {
     return (bytes + PORT_POOL_ALIGNMENT - 1) / PORT_POOL_ALIGNMENT * PORT_POOL_ALIGNMENT;
 }
 
-static void set_guard(uint8_t *at) {
-    const uint32_t word = GUARD;
-    for (size_t i = 0; i < GUARD_BYTES; i += sizeof word) memcpy(at + i, &word, sizeof word);
-}
+static void set_guard(uint8_t *at) { memset(at, GUARD, GUARD_BYTES); }
 
 static bool guard_intact(const uint8_t *at) {
-    for (size_t i = 0; i < GUARD_BYTES; i += sizeof(uint32_t)) {
-        uint32_t word;
-        memcpy(&word, at + i, sizeof word);
-        if (word != GUARD) return false;
-    }
+    for (size_t i = 0; i < GUARD_BYTES; i++)
+        if (at[i] != GUARD) return false;
     return true;
 }
 
@@ -46,16 +39,15 @@ bool deployment_hash_matches(const deployment *d) {
 dcc_status deployment_check(deployment *d) { return dcc_model_load(&d->model, d->pool, d->artifact_bytes); }
 
 uint64_t deployment_needs(const deployment *d) {
-    return aligned(d->artifact_bytes) + GUARD_BYTES + aligned(d->model.arena_bytes) + GUARD_BYTES + d->model.input_bytes;
+    return aligned(d->artifact_bytes) + GUARD_BYTES + d->model.arena_bytes + GUARD_BYTES + d->model.input_bytes;
 }
 
 void deployment_finish(deployment *d) {
     d->arena = d->pool + aligned(d->artifact_bytes) + GUARD_BYTES;
-    d->arena_bytes = (size_t)aligned(d->model.arena_bytes);
-    d->input = d->arena + d->arena_bytes + GUARD_BYTES;
+    d->input = d->arena + d->model.arena_bytes + GUARD_BYTES;
     d->input_received = 0;
     set_guard(d->arena - GUARD_BYTES);
-    set_guard(d->arena + d->arena_bytes);
+    set_guard(d->arena + d->model.arena_bytes);
     d->loaded = true;
 }
 
@@ -66,5 +58,5 @@ void deployment_place_input(deployment *d) {
 }
 
 bool deployment_guards_intact(const deployment *d) {
-    return guard_intact(d->arena - GUARD_BYTES) && guard_intact(d->arena + d->arena_bytes);
+    return guard_intact(d->arena - GUARD_BYTES) && guard_intact(d->arena + d->model.arena_bytes);
 }

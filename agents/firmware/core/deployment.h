@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The artifact under test and its surroundings in the pool: artifact | guard | arena | guard | input. The input is kept apart from
- * the arena because a run may overwrite what lies there.
+ * The artifact under test and its surroundings in the pool: artifact | guard | arena | guard | input. The input is kept apart
+ * from the arena because a run may overwrite what lies there.
  */
 #ifndef DEPLOYMENT_H
 #define DEPLOYMENT_H
@@ -24,7 +24,6 @@ typedef struct {
     bool loaded;
     dcc_model model;
     uint8_t *arena;
-    size_t arena_bytes; /* the model's, rounded up to whole words */
     uint8_t *input;
     size_t input_received;
 } deployment;

@@ -6,7 +6,7 @@
 
 #define CALIBRATIONS 8
 
-static dcc_status run(const deployment *d) { return dcc_model_run(&d->model, d->arena, d->arena_bytes); }
+static dcc_status run(const deployment *d) { return dcc_model_run(&d->model, d->arena, d->model.arena_bytes); }
 
 static measure_outcome judge(const deployment *d, dcc_status status, measurement *m) {
     m->status = status;
@@ -22,7 +22,7 @@ measure_outcome measure_once(deployment *d, measurement *m) {
 /* Paints the stack that is free below its own frame, so it must neither be inlined nor call anything while it paints. */
 static __attribute__((noinline)) measure_outcome measure_memory(deployment *d, measurement *m) {
     uint32_t *const arena = (uint32_t *)(void *)d->arena;
-    uint32_t *const arena_end = (uint32_t *)(void *)(d->arena + d->arena_bytes);
+    uint32_t *const arena_end = arena + d->model.arena_bytes / sizeof *arena;
     uint32_t *const stack_bottom = port_stack_bottom();
     paint(arena, arena_end);
     deployment_place_input(d);
@@ -34,8 +34,9 @@ static __attribute__((noinline)) measure_outcome measure_memory(deployment *d, m
     uint32_t *const stack_peak = first_used(stack_bottom, stack_top);
     port_quiet_end();
 
-    const size_t arena_peak = (size_t)(last_used(arena, arena_end) - arena) * sizeof *arena;
-    m->arena_peak_bytes = (uint32_t)(arena_peak < d->model.arena_bytes ? arena_peak : d->model.arena_bytes);
+    const uint32_t *const arena_peak = last_used(arena, arena_end);
+    m->arena_peak_bytes =
+        arena_peak == arena_end ? d->model.arena_bytes : (uint32_t)((size_t)(arena_peak - arena) * sizeof *arena);
     m->stack_bytes = (uint32_t)((size_t)(stack_top - stack_peak) * sizeof *stack_top);
     return judge(d, status, m);
 }
