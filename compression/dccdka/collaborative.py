@@ -18,7 +18,7 @@ from torch.nn.utils import parametrize
 
 from dccdka.clustering import Cluster
 from dccdka.pruning import Prune, pruned_count, sparsity_at
-from dccdka.quantization import Quantize, dequantize, quantize, scale_and_zero_point
+from dccdka.quantization import Quantize, quantize, scale_and_zero_point
 from dccdka.recipe import Recipe
 
 
@@ -29,6 +29,10 @@ class LayerCodes:
     codes: NDArray[np.uint8]
     zero_point: int
     scale: float
+
+    def weights(self) -> NDArray[np.float32]:
+        """The weights that the codes stand for, float32 in the weight's shape."""
+        return (self.codes.astype(np.float32) - self.zero_point) * np.float32(self.scale)
 
 
 @dataclass(frozen=True)
@@ -76,8 +80,9 @@ class _Layer:
         scale, zero_point = scale_and_zero_point(shared, bits)
         codes = quantize(shared, scale, zero_point, bits)
         parametrize.remove_parametrizations(self.module, "weight", leave_parametrized=False)
-        self.module.weight.copy_(dequantize(codes, scale, zero_point))
-        return LayerCodes(codes.to(torch.uint8).cpu().numpy(), int(zero_point), float(scale))
+        layer_codes = LayerCodes(codes.to(torch.uint8).cpu().numpy(), int(zero_point), float(scale))
+        self.module.weight.copy_(torch.from_numpy(layer_codes.weights()))
+        return layer_codes
 
 
 class Collaboration:
@@ -164,6 +169,36 @@ class Collaboration:
 def post_training(model: nn.Module, recipe: Recipe) -> CompressedModel:
     """Prune, cluster and quantise a model as it is, without training; the model given is not altered.
 
-    The result has the size and speed of a trained candidate of this recipe, which is what the gate asks for.
+    Raises nothing; the accuracy is what rounding leaves of it.
     """
     return Collaboration(copy.deepcopy(model), recipe, steps=1).finalize()
+
+
+@torch.no_grad()
+def worst_case(model: nn.Module, recipe: Recipe, seed: int = 0) -> CompressedModel:
+    """The largest and slowest that a trained candidate of this recipe can be, for the gate; random weights.
+
+    Every layer has just the zeros and all the clusters that the recipe asks for. Training can only add zeros, by
+    rounding, and lose clusters. The model given is not altered.
+    """
+    module = copy.deepcopy(model).cpu().eval()
+    generator = np.random.default_rng(seed)
+    layers = {}
+    for name, layer in compressible_layers(module):
+        layers[name] = codes = _worst_case_codes(layer.weight.shape, recipe, generator)
+        layer.weight.copy_(torch.from_numpy(codes.weights()))
+    return CompressedModel(module, layers, recipe)
+
+
+def _worst_case_codes(shape: torch.Size, recipe: Recipe, generator: np.random.Generator) -> LayerCodes:
+    zero_point = 2 ** (recipe.bits - 1)
+    others = np.delete(np.arange(2**recipe.bits), zero_point)
+    values = generator.choice(others, recipe.clusters - 1, replace=False)
+    weights = shape.numel()
+    codes = np.full(weights, zero_point, np.uint8)
+    live = weights - pruned_count(recipe.final_sparsity, weights)
+    codes[:live] = np.resize(values, live)
+    generator.shuffle(codes)
+    # Weights of the size that initialisation gives them, so that activations stay finite.
+    scale = 1 / (2**recipe.bits * max(shape[1:].numel(), 1) ** 0.5)
+    return LayerCodes(codes.reshape(shape), zero_point, scale)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
@@ -37,18 +35,6 @@ def magnitude_mask(weight: Tensor, sparsity: float) -> Tensor:
     return mask.view_as(weight)
 
 
-class _Mask(torch.autograd.Function):
-    """Multiply by the mask; the gradient passes to pruned weights too, so that one pruned too early can grow back."""
-
-    @staticmethod
-    def forward(ctx: Any, weight: Tensor, mask: Tensor) -> Tensor:
-        return weight * mask
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        return gradients[0], None
-
-
 class Prune(nn.Module):
     """Parametrization that sets a layer's smallest weights to zero; prunes nothing until `renew` is called."""
 
@@ -63,4 +49,4 @@ class Prune(nn.Module):
         self.mask = magnitude_mask(weight, sparsity)
 
     def forward(self, weight: Tensor) -> Tensor:
-        return _Mask.apply(weight, self.mask)  # type: ignore[no-untyped-call, no-any-return]  # untyped
+        return weight * self.mask

@@ -9,22 +9,21 @@ from torch import Tensor, nn
 
 
 def scale_and_zero_point(weight: Tensor, bits: int) -> tuple[Tensor, Tensor]:
-    """Step s (float) and integer zero point z (int32) of n-bit codes for a layer, both 0-dimensional (Eq. 4).
+    """Step s and integer zero point z of n-bit codes for a layer, both 0-dimensional floats (Eq. 4).
 
     The paper divides by 2^n and takes z = round(W_min/s), which leaves the codes below zero; with 2^n levels the step
     is (W_max - W_min)/(2^n - 1), and z = round(-W_min/s) puts them in [0, 2^n - 1]. Zero is always inside the range.
     """
     low, high = torch.aminmax(weight.detach())
     low, high = low.clamp(max=0), high.clamp(min=0)
-    scale = (high - low) / (2**bits - 1)
-    # A layer of zeros, or of values whose step underflows, has any scale.
-    scale = torch.where(scale < torch.finfo(scale.dtype).tiny, torch.ones_like(scale), scale)
-    return scale, torch.round(-low / scale).to(torch.int32)
+    # In a layer of zeros any step does.
+    scale = ((high - low) / (2**bits - 1)).clamp(min=torch.finfo(weight.dtype).tiny)
+    return scale, torch.round(-low / scale)
 
 
 def quantize(weight: Tensor, scale: Tensor, zero_point: Tensor, bits: int) -> Tensor:
     """Codes q = clamp(round(w/s) + z, 0, 2^n - 1) of Eq. 10, as floats, in weight's shape."""
-    return (torch.round(weight / scale) + zero_point).clamp(0, 2**bits - 1)
+    return (weight / scale).round_().add_(zero_point).clamp_(0, 2**bits - 1)
 
 
 def dequantize(codes: Tensor, scale: Tensor, zero_point: Tensor) -> Tensor:
@@ -40,7 +39,7 @@ class _Round(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, weight: Tensor, scale: Tensor, zero_point: Tensor, bits: int, noise: float) -> Tensor:
-        rounded = torch.fake_quantize_per_tensor_affine(weight, scale, zero_point, 0, 2**bits - 1)
+        rounded = dequantize(quantize(weight, scale, zero_point, bits), scale, zero_point)
         if noise == 1:
             return rounded
         return torch.where(torch.rand_like(weight) < noise, rounded, weight)

@@ -43,12 +43,12 @@ class Schedule:
 
     warm_up: float = 0.1
     pruning_begin: float = 0.1
-    pruning_end: float = 0.4
-    clustering_begin: float = 0.5
-    quantization_begin: float = 0.5
-    quantization_final: float = 0.75
+    pruning_end: float = 0.5
+    clustering_begin: float = 0.7
+    quantization_begin: float = 0.7
+    quantization_final: float = 0.85
     noise: float = 0.5
-    interval: int = 16
+    interval: int = 4
 
     def __post_init__(self) -> None:
         for name in ("warm_up", "pruning_begin", "pruning_end", "clustering_begin", "quantization_begin"):

@@ -38,7 +38,7 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
             f"{path}: holds {len(data) - header} bytes of data, its header says {' x '.join(map(str, shape))} = "
             f"{math.prod(shape)}; copy or download it again"
         )
-    return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
+    return np.frombuffer(data, np.uint8, offset=header).reshape(shape).copy()
 
 
 def read_idx_pair(images_path: Path, labels_path: Path) -> Split:
