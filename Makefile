@@ -14,7 +14,7 @@ search: firmware
 	$(BIN)/harness search harness/studies/quickstart.yaml --resume
 
 test: firmware lint
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -97,8 +97,7 @@ class DeviceOpener:
             case SerialConnection():
                 return SerialTransport(connection.port, name)
             case QemuConnection():
-                board = resources.enter_context(QemuBoard(firmware_of(profile), name))
-                return SerialTransport(board.port_url, name)
+                return resources.enter_context(QemuBoard(firmware_of(profile), name)).connect()
             case LoopbackSshConnection():
                 sshd = self._loopback_sshd()
                 host = SshHost(sshd.host, sshd.port, sshd.user, sshd.key_file, sshd.known_hosts)
