@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import hypothesis
 import pytest
 import torch
+
+# The first call into torch takes a second on a busy machine; that is no failure.
+hypothesis.settings.register_profile("dccdka", deadline=None)
+hypothesis.settings.load_profile("dccdka")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,0 +1,86 @@
+"""Models by name: ResNet-8 at any size, and users' own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import fx, nn
+
+from dccdka.models import ModelError, ResNet8, build_model
+
+
+@pytest.mark.parametrize("image_shape", [(1, 28, 28), (3, 32, 32), (3, 96, 64), (2, 9, 9)])
+@pytest.mark.parametrize("width", [1, 8])
+def test_resnet8_gives_logits_for_any_image_size(image_shape: tuple[int, int, int], width: int) -> None:
+    model = build_model("resnet8", width=width, image_shape=image_shape, classes=7)
+    assert model(torch.zeros(2, *image_shape)).shape == (2, 7)
+
+
+def test_resnet8_of_width_16_is_mlperf_tinys() -> None:
+    model = ResNet8(width=16, channels=3, classes=10, stem_stride=1)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    statistics = sum(module.num_features * 2 for module in model.modules() if isinstance(module, nn.BatchNorm2d))
+    # The reference's convolutions have biases too, which batch norm makes useless.
+    biases = sum(module.out_channels for module in model.modules() if isinstance(module, nn.Conv2d))
+    assert parameters + statistics + biases == 78_666
+
+
+def test_torch_fx_traces_resnet8() -> None:
+    graph = fx.symbolic_trace(ResNet8(width=4, channels=1, classes=10))
+    assert sum(node.op == "call_module" for node in graph.graph.nodes) > 20
+
+
+@pytest.mark.parametrize("spec", ["resnet9", ""])
+def test_an_unknown_model_names_the_choices(spec: str) -> None:
+    with pytest.raises(ModelError, match=f"model '{spec}' is unknown: use \"resnet8\""):
+        build_model(spec, width=8, image_shape=(1, 28, 28), classes=10)
+
+
+def test_a_width_below_one_is_refused() -> None:
+    with pytest.raises(ModelError, match="width must be at least 1, got 0"):
+        build_model("resnet8", width=0, image_shape=(1, 28, 28), classes=10)
+
+
+USERS_MODELS = """
+import torch
+from torch import nn
+def good(*, width, image_shape, classes):
+    return nn.Sequential(nn.Flatten(), nn.Linear(torch.Size(image_shape).numel(), classes))
+def no_module(*, width, image_shape, classes):
+    return 3
+def narrow(*, width, image_shape, classes):
+    return good(width=width, image_shape=image_shape, classes=classes - 1)
+def other_size(*, width, image_shape, classes):
+    return nn.Sequential(nn.Flatten(), nn.Linear(7, classes))
+"""
+
+
+@pytest.fixture
+def users_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    (tmp_path / "users_models.py").write_text(USERS_MODELS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return "users_models"
+
+
+def test_a_function_in_the_current_folder_gives_a_model(users_module: str) -> None:
+    model = build_model(f"{users_module}:good", width=8, image_shape=(1, 5, 5), classes=3)
+    assert isinstance(model, nn.Sequential)
+    assert model.training
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        ("no_module", "must return a torch.nn.Module, returned int"),
+        ("narrow", r"must give logits of shape \[n, 3\], gave \[1, 2\]"),
+        ("other_size", r"fails on an image of shape \(1, 5, 5\)"),
+        ("nothing", "has no function 'nothing'"),
+        ("not a name", "is not of the form module:function"),
+    ],
+)
+def test_a_users_model_that_does_not_fit_is_refused_by_its_name(users_module: str, function: str, message: str) -> None:
+    with pytest.raises(ModelError, match=f"model '{users_module}:{function}'.*{message}"):
+        build_model(f"{users_module}:{function}", width=8, image_shape=(1, 5, 5), classes=3)

@@ -1,0 +1,128 @@
+"""Training on real Fashion-MNIST images: it learns, meets the recipe, repeats itself, and says when it diverges."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from dccdka.collaborative import CompressedModel
+from dccdka.datasets import Dataset, Split, load_dataset
+from dccdka.learning_rate import learning_rate_factor
+from dccdka.models import build_model
+from dccdka.progress import Progress
+from dccdka.recipe import Recipe
+from dccdka.training import (
+    DivergedError,
+    TrainingConfig,
+    TrainingConfigError,
+    accuracy,
+    compress,
+    teacher_logits,
+    train_teacher,
+)
+
+RECIPE = Recipe(2, 0.7, 16, 4)
+
+
+def head(split: Split, count: int) -> Split:
+    return Split(split.images[:count], split.labels[:count])
+
+
+@pytest.fixture(scope="module")
+def dataset() -> Dataset:
+    """8192 training images of the real set."""
+    full = load_dataset("fashion-mnist")
+    return replace(full, train=head(full.train, 8192), test=head(full.test, 2000))
+
+
+@pytest.fixture(scope="module")
+def small(dataset: Dataset) -> Dataset:
+    return replace(dataset, train=head(dataset.train, 512))
+
+
+def model(dataset: Dataset, width: int, seed: int = 0) -> nn.Module:
+    torch.manual_seed(seed)
+    return build_model("resnet8", width=width, image_shape=dataset.image_shape, classes=dataset.classes)
+
+
+def test_a_student_learns_from_its_teacher_and_meets_the_recipe(dataset: Dataset) -> None:
+    teacher = model(dataset, width=8)
+    train_teacher(teacher, dataset, TrainingConfig(epochs=2, batch_size=64, learning_rate=0.01, device="cpu"))
+    assert accuracy(teacher, dataset.test, dataset.normalization, device="cpu") > 0.8
+    logits = teacher_logits(teacher, dataset, device="cpu")
+    student = TrainingConfig(epochs=3, batch_size=64, learning_rate=0.02, device="cpu")
+    compressed = compress(model(dataset, width=6), dataset, RECIPE, logits, student)
+    assert accuracy(compressed.module, dataset.test, dataset.normalization, device="cpu") > 0.75
+    for codes in compressed.layers.values():
+        assert np.mean(codes.codes == codes.zero_point) >= 0.7 - 1 / codes.codes.size
+        assert len(np.unique(codes.codes)) <= 16
+        assert codes.codes.max() < 16
+
+
+def train_small(dataset: Dataset, seed: int) -> CompressedModel:
+    logits = np.random.default_rng(0).normal(size=(512, 10)).astype(np.float32)
+    config = TrainingConfig(epochs=1, batch_size=32, learning_rate=0.01, seed=seed, device="cpu")
+    return compress(model(dataset, width=2), dataset, RECIPE, logits, config)
+
+
+def test_the_same_seed_gives_the_same_codes_and_another_seed_does_not(small: Dataset) -> None:
+    first, again, other = (train_small(small, seed) for seed in (1, 1, 2))
+    for name, codes in first.layers.items():
+        assert np.array_equal(again.layers[name].codes, codes.codes)
+        assert again.layers[name].scale == codes.scale
+    assert all(torch.equal(a, b) for a, b in zip(first.module.buffers(), again.module.buffers(), strict=True))
+    assert any(not np.array_equal(other.layers[name].codes, codes.codes) for name, codes in first.layers.items())
+
+
+def test_stored_logits_are_in_the_order_of_the_training_split(small: Dataset) -> None:
+    teacher = model(small, width=2).eval()
+    logits = teacher_logits(teacher, small, device="cpu")
+    assert logits.shape == (512, 10)
+    image = (small.train.images[300:301].astype(np.float32) - small.normalization.zero) * small.normalization.scale
+    with torch.no_grad():
+        np.testing.assert_allclose(logits[300], teacher(torch.from_numpy(image))[0], atol=1e-4)
+
+
+def test_progress_counts_the_steps_and_ends_with_the_last(small: Dataset) -> None:
+    seen: list[Progress] = []
+    config = TrainingConfig(epochs=2, batch_size=32, learning_rate=0.01, device="cpu")
+    train_teacher(model(small, width=2), small, config, seen.append)
+    assert [progress.step for progress in seen] == [10, 20, 30, 32]
+    assert {progress.steps for progress in seen} == {32}
+    assert [progress.epoch for progress in seen] == [0, 1, 1, 1]
+
+
+def test_a_loss_that_is_not_a_number_ends_the_training_and_names_the_step(small: Dataset) -> None:
+    config = TrainingConfig(epochs=1, batch_size=32, learning_rate=0.01, device="cpu")
+    logits = np.full((512, 10), np.nan, np.float32)
+    with pytest.raises(DivergedError, match="loss is nan at step 10 of 16"):
+        compress(model(small, width=2), small, RECIPE, logits, config)
+
+
+def test_logits_of_another_training_set_are_refused(small: Dataset) -> None:
+    config = TrainingConfig(epochs=1, batch_size=32, learning_rate=0.01, device="cpu")
+    with pytest.raises(ValueError, match=r"expected \[512, 10\], got \[7, 10\]"):
+        compress(model(small, width=2), small, RECIPE, np.zeros((7, 10), np.float32), config)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("epochs", 0), ("batch_size", 1), ("learning_rate", 0.0), ("learning_rate", float("nan")), ("device", "tpu")],
+)
+def test_a_configuration_that_cannot_run_is_refused_by_the_name_of_its_field(field: str, value: object) -> None:
+    good = TrainingConfig(epochs=1, batch_size=32, learning_rate=0.01, device="cpu")
+    with pytest.raises(TrainingConfigError, match=f"^{field}: "):
+        replace(good, **{field: value})  # type: ignore[arg-type]  # wrong values are the point
+
+
+def test_the_learning_rate_rises_stays_while_pruning_and_falls_to_zero() -> None:
+    factors = [learning_rate_factor(step, 1000, warm_up=0.1, decay_begin=0.5) for step in range(1000)]
+    assert factors[0] < 0.01
+    assert factors[:100] == sorted(factors[:100])
+    assert set(factors[100:500]) == {1.0}
+    assert factors[500:] == sorted(factors[500:], reverse=True)
+    assert 0 < factors[-1] < 1e-4
