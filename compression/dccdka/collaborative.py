@@ -150,7 +150,7 @@ class Collaboration:
 
     def _prune(self, sparsity: float) -> None:
         """Weights masked before may live again until the final sparsity is reached; then the masks stay."""
-        if self.sparsity == self.recipe.final_sparsity:
+        if sparsity == self.sparsity:
             return
         self.sparsity = sparsity
         for layer in self.layers:

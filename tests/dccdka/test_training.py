@@ -78,6 +78,17 @@ def test_the_same_seed_gives_the_same_codes_and_another_seed_does_not(small: Dat
     assert any(not np.array_equal(other.layers[name].codes, codes.codes) for name, codes in first.layers.items())
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_the_same_code_trains_on_a_gpu(small: Dataset) -> None:
+    config = TrainingConfig(epochs=4, batch_size=32, learning_rate=0.01, device="cuda")
+    teacher = model(small, width=4)
+    train_teacher(teacher, small, config)
+    logits = teacher_logits(teacher, small, device="cuda")
+    compressed = compress(model(small, width=4), small, RECIPE, logits, config)
+    assert next(compressed.module.parameters()).device.type == "cpu"
+    assert accuracy(compressed.module, small.train, small.normalization, device="cuda") > 0.3
+
+
 def test_stored_logits_are_in_the_order_of_the_training_split(small: Dataset) -> None:
     teacher = model(small, width=2).eval()
     logits = teacher_logits(teacher, small, device="cpu")
