@@ -85,14 +85,26 @@ class _Picture:
         self._objectives = objectives
         self._began = time.monotonic()
         self._ended_before: int | None = None
+        self._ended = -1
+        self._on_front: set[str] = set()
+        self._hypervolume = 0.0
 
     def draw(self) -> RenderableType:
         candidates = self._coordinator.candidates()
-        return Group(self._candidates(candidates), self._devices(), self._summary(candidates))
+        self._judge(candidates)
+        return Group(self._candidates(candidates), self._devices(), self._summary())
+
+    def _judge(self, candidates: Sequence[Candidate]) -> None:
+        """Front and hypervolume change only when a candidate ends; in five dimensions they are not free."""
+        ended = sum(candidate.state in ENDS for candidate in candidates)
+        if ended != self._ended:
+            self._ended = ended
+            self._on_front = {candidate.id for candidate in front(candidates, self._objectives)}
+            self._hypervolume = hypervolume(candidates, self._objectives)
 
     def _candidates(self, candidates: Sequence[Candidate]) -> Table:
         stages = self._coordinator.stages()
-        chosen = {candidate.id for candidate in front(candidates, self._objectives)}
+        chosen = self._on_front
         table = Table(title=f"study {self._config.name}", title_justify="left", box=box.SIMPLE_HEAD)
         for heading in ("", *RECIPE_HEADINGS, "state", "validation", "artifact", "latency", "RAM", "energy"):
             table.add_column(heading, no_wrap=True)
@@ -118,12 +130,12 @@ class _Picture:
             table.add_row(device, Text(activity, style="dim" if activity == "idle" else ""))
         return table
 
-    def _summary(self, candidates: Sequence[Candidate]) -> Text:
-        ended = sum(candidate.state in ENDS for candidate in candidates)
+    def _summary(self) -> Text:
+        ended = self._ended
         if self._ended_before is None:
             self._ended_before = ended
-        volume = hypervolume(candidates, self._objectives)
-        text = f"{ended} of {self._config.candidates} ended, * = on the front, hypervolume {volume:.4f}, ~ estimated"
+        counted = f"{ended} of {self._config.candidates} ended"
+        text = f"{counted}, * = on the front, hypervolume {self._hypervolume:.4f}, ~ estimated"
         new = ended - self._ended_before
         if new > 0:
             left = (time.monotonic() - self._began) / new * (self._config.candidates - ended)
