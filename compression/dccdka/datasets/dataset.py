@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from dccdka.function_reference import in_one_line
 
 
 class DatasetError(Exception):
@@ -61,8 +64,15 @@ def normalization_of(images: NDArray[np.uint8]) -> Normalization:
     return Normalization(zero=round(mean), scale=1 / deviation if deviation > 0 else 1.0)
 
 
+def _array(given: object, what: str) -> NDArray[Any]:
+    try:
+        return np.asarray(given)
+    except Exception as error:  # a user's own object may raise anything while it is read: told as its fault
+        raise DatasetError(f"{what} cannot be read as an array: {in_one_line(error)}") from error
+
+
 def _checked(split: Split, source: str) -> Split:
-    images, labels = np.asarray(split.images), np.asarray(split.labels)
+    images, labels = _array(split.images, f"{source}: images"), _array(split.labels, f"{source}: labels")
     if images.dtype != np.uint8:
         raise DatasetError(f"{source}: images must be uint8 pixels, got {images.dtype}")
     if images.ndim == 3:
@@ -73,9 +83,10 @@ def _checked(split: Split, source: str) -> Split:
         raise DatasetError(f"{source}: labels must be integers [n], got {labels.dtype} {list(labels.shape)}")
     if len(labels) != len(images):
         raise DatasetError(f"{source}: {len(images)} images but {len(labels)} labels")
+    labels = labels.astype(np.int64)
     if labels.min() < 0:
         raise DatasetError(f"{source}: labels must be 0 or more, got {labels.min()}")
-    return Split(np.ascontiguousarray(images), labels.astype(np.int64))
+    return Split(np.ascontiguousarray(images), labels)
 
 
 def _hash(*splits: Split) -> str:
@@ -100,6 +111,11 @@ def make_dataset(
     classes = int(training.labels.max()) + 1
     if classes < 2:
         raise DatasetError(f"{training_source}: needs at least 2 classes, every label is 0")
+    if classes > len(training.labels):
+        raise DatasetError(
+            f"{training_source}: label {classes - 1} for {len(training.labels)} images: labels count from 0, one "
+            "number per class"
+        )
     if test.labels.max() >= classes:
         raise DatasetError(
             f"{test_source}: label {test.labels.max()} does not occur in the training set, which has {classes} classes"

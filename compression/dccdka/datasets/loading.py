@@ -7,7 +7,7 @@ from pathlib import Path
 from dccdka.datasets.dataset import Dataset, DatasetError, Split, make_dataset
 from dccdka.datasets.fashion_mnist import fashion_mnist_folder
 from dccdka.datasets.idx import find_idx_file, read_idx_pair
-from dccdka.function_reference import FunctionReferenceError, import_function
+from dccdka.function_reference import FunctionReferenceError, call_function
 
 
 def load_dataset(spec: str, *, validation: int = 5000, seed: int = 0) -> Dataset:
@@ -19,11 +19,18 @@ def load_dataset(spec: str, *, validation: int = 5000, seed: int = 0) -> Dataset
     """
     if spec == "fashion-mnist":
         return _load_folder(spec, fashion_mnist_folder(), validation, seed)
-    if Path(spec).is_dir():
+    if _is_folder(spec):
         return _load_folder(spec, Path(spec), validation, seed)
     if ":" in spec:
         return _load_from_function(spec, validation, seed)
     raise DatasetError(f'data set {spec!r}: no such folder; use "fashion-mnist", a folder, or "module:function"')
+
+
+def _is_folder(spec: str) -> bool:
+    try:
+        return Path(spec).is_dir()
+    except OSError:  # too long for a path, or below a folder that is not ours
+        return False
 
 
 def _load_folder(name: str, folder: Path, validation: int, seed: int) -> Dataset:
@@ -43,13 +50,13 @@ def _load_folder(name: str, folder: Path, validation: int, seed: int) -> Dataset
 
 def _load_from_function(spec: str, validation: int, seed: int) -> Dataset:
     try:
-        arrays = import_function(spec)()
+        arrays = call_function(spec)
     except FunctionReferenceError as error:
         raise DatasetError(f"data set {error}") from error
     if not isinstance(arrays, tuple) or len(arrays) != 4:
         raise DatasetError(
             f"data set {spec!r}: must return (train_images, train_labels, test_images, test_labels), returned "
-            f"{type(arrays).__name__}"
+            f"{_described(arrays)}"
         )
     return make_dataset(
         spec,
@@ -60,3 +67,7 @@ def _load_from_function(spec: str, validation: int, seed: int) -> Dataset:
         validation=validation,
         seed=seed,
     )
+
+
+def _described(value: object) -> str:
+    return f"a tuple of {len(value)}" if isinstance(value, tuple) else type(value).__name__

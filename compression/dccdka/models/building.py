@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from dccdka.function_reference import FunctionReferenceError, import_function
+from dccdka.function_reference import FunctionReferenceError, call_function, in_one_line
 from dccdka.models.resnet8 import ResNet8
 
 
@@ -30,17 +30,20 @@ def build_model(spec: str, *, width: int, image_shape: tuple[int, int, int], cla
 
 def _build_users_model(spec: str, width: int, image_shape: tuple[int, int, int], classes: int) -> nn.Module:
     try:
-        function = import_function(spec)
+        model = call_function(spec, width=width, image_shape=image_shape, classes=classes)
     except FunctionReferenceError as error:
         raise ModelError(f"model {error}") from error
-    model = function(width=width, image_shape=image_shape, classes=classes)
     if not isinstance(model, nn.Module):
         raise ModelError(f"model {spec!r}: must return a torch.nn.Module, returned {type(model).__name__}")
     try:
         with torch.no_grad():
             logits = model.eval()(torch.zeros(1, *image_shape))
-    except (RuntimeError, ValueError) as error:
-        raise ModelError(f"model {spec!r}: fails on an image of shape {image_shape}: {error}") from error
+    except Exception as error:  # a user's own code: whatever it raises is its fault, and told as such
+        raise ModelError(f"model {spec!r}: fails on an image of shape {image_shape}: {in_one_line(error)}") from error
+    if not isinstance(logits, Tensor):
+        raise ModelError(
+            f"model {spec!r}: must give logits, a tensor of shape [n, {classes}], gave {type(logits).__name__}"
+        )
     if tuple(logits.shape) != (1, classes):
         raise ModelError(f"model {spec!r}: must give logits of shape [n, {classes}], gave {list(logits.shape)}")
     return model.train()

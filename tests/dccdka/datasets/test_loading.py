@@ -82,7 +82,7 @@ def test_more_validation_images_than_there_are_is_refused(tmp_path: Path) -> Non
         load_dataset(str(write_folder(tmp_path)), validation=30)
 
 
-@pytest.mark.parametrize("spec", ["fashion-mnst", "no/such/folder"])
+@pytest.mark.parametrize("spec", ["fashion-mnst", "no/such/folder", "x" * 5000, "x/" * 5000])
 def test_an_unknown_data_set_names_the_choices(spec: str) -> None:
     with pytest.raises(DatasetError, match=f"data set '{spec}': no such folder"):
         load_dataset(spec)
@@ -104,6 +104,20 @@ def alike():
     return good()[0], good()[1] * 0, *good()[2:]
 def three():
     return good()[:3]
+def raises():
+    raise FileNotFoundError("no images.npy")
+def takes_arguments(folder):
+    return good()
+def ragged():
+    return [[1, 2], [3]], *good()[1:]
+def ragged_labels():
+    return *good()[:3], [0, [1]]
+def huge_label():
+    return good()[0], np.where(np.arange(20) == 3, 10**15, 0), *good()[2:]
+def wrapping_label():
+    return good()[0], np.full(20, 2**64 - 1, np.uint64), *good()[2:]
+def a_list():
+    return list(good())
 """
 
 
@@ -130,7 +144,14 @@ def test_a_function_in_the_current_folder_gives_a_data_set(users_module: str) ->
         ("unseen", "test part: label 7 does not occur in the training set, which has 2 classes"),
         ("negative", "training part: labels must be 0 or more, got -1"),
         ("alike", "training part: needs at least 2 classes"),
-        ("three", "must return .* returned tuple"),
+        ("three", "must return .* returned a tuple of 3"),
+        ("a_list", "must return .* returned list"),
+        ("raises", "called with no arguments, raises FileNotFoundError: no images.npy"),
+        ("takes_arguments", "raises TypeError: .*missing 1 required positional argument"),
+        ("ragged", "training part: images cannot be read as an array: ValueError"),
+        ("ragged_labels", "test part: labels cannot be read as an array: ValueError"),
+        ("huge_label", "training part: label 1000000000000000 for 20 images"),
+        ("wrapping_label", "training part: labels must be 0 or more, got -1"),
         ("nothing", "has no function 'nothing'"),
     ],
 )

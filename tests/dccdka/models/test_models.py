@@ -54,6 +54,20 @@ def narrow(*, width, image_shape, classes):
     return good(width=width, image_shape=image_shape, classes=classes - 1)
 def other_size(*, width, image_shape, classes):
     return nn.Sequential(nn.Flatten(), nn.Linear(7, classes))
+def raises(*, width, image_shape, classes):
+    raise OSError("no such\\nlayer")
+def lacks_keywords(width):
+    return nn.Identity()
+class Forward(nn.Module):
+    def __init__(self, answer):
+        super().__init__()
+        self.answer = answer
+    def forward(self, x):
+        return self.answer(x)
+def raises_forward(*, width, image_shape, classes):
+    return Forward(lambda x: x.no_such_attribute)
+def gives_tuple(*, width, image_shape, classes):
+    return Forward(lambda x: (x, x))
 """
 
 
@@ -77,6 +91,10 @@ def test_a_function_in_the_current_folder_gives_a_model(users_module: str) -> No
         ("no_module", "must return a torch.nn.Module, returned int"),
         ("narrow", r"must give logits of shape \[n, 3\], gave \[1, 2\]"),
         ("other_size", r"fails on an image of shape \(1, 5, 5\)"),
+        ("raises", "called with width, image_shape, classes, raises OSError: no such layer"),
+        ("lacks_keywords", r"raises TypeError: .*unexpected keyword argument 'image_shape'"),
+        ("raises_forward", r"fails on an image of shape \(1, 5, 5\): AttributeError: .*no_such_attribute"),
+        ("gives_tuple", r"must give logits, a tensor of shape \[n, 3\], gave tuple"),
         ("nothing", "has no function 'nothing'"),
         ("not a name", "is not of the form module:function"),
     ],
@@ -84,3 +102,22 @@ def test_a_function_in_the_current_folder_gives_a_model(users_module: str) -> No
 def test_a_users_model_that_does_not_fit_is_refused_by_its_name(users_module: str, function: str, message: str) -> None:
     with pytest.raises(ModelError, match=f"model '{users_module}:{function}'.*{message}"):
         build_model(f"{users_module}:{function}", width=8, image_shape=(1, 5, 5), classes=3)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("broken_syntax", "def model(:", "importing 'broken_syntax' raises SyntaxError: "),
+        ("fails_at_import", "1 / 0", "importing 'fails_at_import' raises ZeroDivisionError: division by zero"),
+        ("ends_at_import", "import sys; sys.exit(0)", "importing 'ends_at_import' raises SystemExit: 0"),
+        ("lacks_import", "import no_such_library", "cannot import 'lacks_import' .*No module named 'no_such_library'"),
+    ],
+)
+def test_a_module_that_cannot_be_imported_is_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str, message: str
+) -> None:
+    (tmp_path / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(ModelError, match=f"model '{name}:model': {message}") as refused:
+        build_model(f"{name}:model", width=8, image_shape=(1, 5, 5), classes=3)
+    assert "\n" not in str(refused.value)
