@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
@@ -13,7 +12,7 @@ from dccdka.packing import read_artifact, run_reference
 from dccdka.packing.export import ExportError, export_library
 from dccdka.recipe import Recipe
 from harness.config import StudyConfig
-from harness.errors import UsageError
+from harness.errors import NotPackable, UsageError
 from harness.farm.measuring import VerificationSet
 from harness.resources import agents_dir
 from harness.results.journal import Journal
@@ -35,9 +34,10 @@ def pack_network(config: StudyConfig, recipe: Recipe, weights: Path | None) -> b
         except RuntimeError as error:
             detail = " ".join(str(error).split())[:300]
             raise UsageError(f"{weights}: not the weights of {config.model.name}: {detail}") from None
-    model.eval()
-    with torch.no_grad():
+    try:
         return to_artifact(post_training(model, recipe), dataset)
+    except NotPackable as error:
+        raise UsageError(str(error)) from None
 
 
 def export_candidate(journal: Journal, candidate_id: str, out: Path) -> list[Path]:

@@ -50,13 +50,20 @@ class CandidateError(HarnessError):
 
 
 class DoesNotFit(CandidateError):
-    """The artifact does not fit the device. needed and available are bytes (or seconds for a latency limit)."""
+    """The artifact does not fit the device, or breaks a limit of the study. needed and available are in `unit`."""
 
     def __init__(self, resource: str, needed: float, available: float, unit: str, where: str) -> None:
-        super().__init__(f"{resource}: needs {needed:g} {unit}, {where} allows {available:g} {unit}")
-        self.resource = resource
+        figures = "{:.0f} {}" if unit == "B" else "{:.4g} {}"
+        super().__init__(
+            f"{resource}: needs {figures.format(needed, unit)}, {where} allows {figures.format(available, unit)}"
+        )
         self.needed = needed
         self.available = available
+
+    @property
+    def violation(self) -> float:
+        """How far beyond what is available, as a share of it (0.2: 20% too large)."""
+        return self.needed / max(self.available, 1e-12) - 1
 
 
 class ArtifactRejected(CandidateError):
@@ -65,3 +72,11 @@ class ArtifactRejected(CandidateError):
 
 class WrongOutput(CandidateError):
     """The device's output differs from the reference interpreter's."""
+
+
+class TakesDevicesDown(CandidateError):
+    """Devices that computed the golden model right just before are lost, again and again, while they run this."""
+
+
+class NotPackable(CandidateError):
+    """The network cannot be lowered or packed; the message names the module and what to use instead."""

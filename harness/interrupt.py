@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+EXIT_INTERRUPTED = 130
 
 
 @contextmanager
@@ -16,7 +19,7 @@ def stopped_by_interrupt(say: Callable[[str], None]) -> Iterator[threading.Event
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         if stop.is_set():
-            raise KeyboardInterrupt
+            os._exit(EXIT_INTERRUPTED)  # the journal is written in whole transactions, and emulators end with us
         stop.set()
         say("stopping; what is finished is kept, --resume goes on from here (again to stop at once)")
 

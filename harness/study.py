@@ -62,9 +62,6 @@ def search(config: StudyConfig, study_file: Path, root: Path, resume: bool, view
             baseline = enrol(farm, journal, golden, verification, config.target)
         objectives = fixed_objectives(journal, baseline, dataset.classes)
 
-        with _timed(journal, "teacher"), view.teacher_progress(stop) as on_progress:
-            prepare_teacher(config, dataset, folder, on_progress)
-
         known = {candidate.id: candidate.recipe for candidate in journal.candidates()}
         optimizer = Optimizer(config.space, objectives.reference, config.seed, known)
         target = farm.group_of(config.target)
@@ -73,6 +70,9 @@ def search(config: StudyConfig, study_file: Path, root: Path, resume: bool, view
         plan = Plan(journal, optimizer, gate, farm, objectives, verification, config.candidates)
         coordinator = Coordinator(plan, stop)
         _serve_metrics(config, objectives, coordinator, farm, view, stack)
+
+        with _timed(journal, "teacher"), view.teacher_progress(stop) as on_progress:
+            prepare_teacher(config, dataset, folder, on_progress)
         with _timed(journal, "search"), view.watching(config, coordinator, farm, objectives):
             _train_and_measure(config, coordinator, journal, folder, stop)
         return not stop.is_set()
@@ -103,6 +103,7 @@ def _train_and_measure(
             with TrainingPool(workers=os.cpu_count() or 1, gpus=torch.cuda.device_count() if on_gpu else 0) as pool:
                 settings = TrainerSettings(journal.url, str(folder.path), config.model_dump(mode="json"), threads=1)
                 pool.train_all(coordinator, settings, folder.path, stop)
+        coordinator.trainers_ended()
     except BaseException:
         stop.set()
         raise

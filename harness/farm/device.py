@@ -52,11 +52,6 @@ class OpenDevice:
         """Which build of which agent: a measurement holds for this one only."""
         return f"{self.hello.agent} {self.hello.build}"
 
-    @property
-    def counts_instructions(self) -> bool:
-        """Whether the ticks of a run are instructions and not time."""
-        return self.entry.connection.kind == "qemu"
-
     def close(self) -> None:
         self._resources.close()
 
@@ -87,6 +82,14 @@ class DeviceOpener:
             if hello.profile != profile.name:
                 raise ProtocolMismatch(
                     name, f"says that it is a {hello.profile!r}, the inventory that it is a {profile.name!r}"
+                )
+            clock_hz = profile.clock_hz.value
+            is_board = entry.connection.kind == "serial" and not entry.emulated
+            if is_board and clock_hz and hello.core_hz != clock_hz:
+                raise ProtocolMismatch(
+                    name,
+                    f"runs at {hello.core_hz / 1e6:g} MHz, but the profile's figures hold at {clock_hz / 1e6:g} MHz;"
+                    " check its oscillator, or write a profile for this clock",
                 )
             counter = _count_on_cortex_a53 if entry.user_emulator is not None else None
             return OpenDevice(name, entry, profile, session, hello, counter, resources.pop_all())

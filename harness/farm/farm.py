@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from harness.config import DeviceEntry, Profile
-from harness.errors import DeviceError
+from harness.errors import CandidateError, DeviceError, DoesNotFit, TakesDevicesDown
 from harness.farm.device import DeviceOpener, OpenDevice
 
 T = TypeVar("T")
 
 MAX_ATTEMPTS = 3  # of one job: a candidate that takes three devices down is not sent to a fourth
-MAX_FAILURES = 3  # of one device in a row: then it is quarantined
+MAX_FAILURES = 4  # of one device in a row: then it is quarantined; more than one candidate can bring about
 
 
 @dataclass(frozen=True)
@@ -75,11 +75,6 @@ class Farm:
     def groups(self) -> list[Group]:
         return list(dict.fromkeys(_group(slot) for slot in self._slots))
 
-    def firmwares(self, group: Group) -> set[str]:
-        """Firmware builds that the open devices of a group said hello with."""
-        with self._changed:
-            return {slot.opened.firmware for slot in self._slots if slot.opened is not None and _group(slot) == group}
-
     def activities(self) -> dict[str, str]:
         """What each device does, for people."""
         with self._changed:
@@ -99,16 +94,32 @@ class Farm:
     def run(self, group: Group, what: str, job: Callable[[OpenDevice], T]) -> T:
         """Runs the job on a device of the group as soon as one is free.
 
-        Raises NoDeviceLeft when no device could finish it, and whatever else the job raises.
+        Raises NoDeviceLeft when no device could finish it, and whatever else the job raises. Before a candidate is
+        blamed for a wrong result, the device must compute the golden model right; one that is lost three times by
+        devices that did so just before is blamed for that.
         """
         last: DeviceError | None = None
+        lost_at_work: list[_Slot] = []
         for _ in range(MAX_ATTEMPTS):
             slot = self._lease(group, last)
             try:
                 with self._exclusive(slot, what) as device:
-                    return job(device)
+                    try:
+                        return job(device)
+                    except DeviceError:
+                        lost_at_work.append(slot)
+                        raise
+                    except DoesNotFit:
+                        raise
+                    except CandidateError:
+                        self._check_health(slot, device)
+                        raise
             except DeviceError as error:
                 last = error
+        if len(lost_at_work) == MAX_ATTEMPTS:
+            for slot in lost_at_work:
+                slot.failures = 0
+            raise TakesDevicesDown(f"{what}: {MAX_ATTEMPTS} times a device that was well before was lost; last: {last}")
         raise NoDeviceLeft(str(group), f"{what} failed {MAX_ATTEMPTS} times; last: {last}")
 
     def close(self) -> None:
@@ -134,6 +145,11 @@ class Farm:
                     raise NoDeviceLeft(str(group), "the study is being stopped")
                 self._changed.wait(timeout=0.5)
 
+    def _check_health(self, slot: _Slot, device: OpenDevice) -> None:
+        if self.health_check is not None:
+            slot.activity = "health check"
+            self.health_check(device)
+
     @contextmanager
     def _exclusive(self, slot: _Slot, what: str) -> Iterator[OpenDevice]:
         try:
@@ -141,12 +157,13 @@ class Farm:
             if slot.opened is None:
                 slot.activity = "opening"
                 slot.opened = self._opener.open(slot.name, slot.entry, slot.profile)
-                if self.health_check is not None:
-                    slot.activity = "health check"
-                    self.health_check(slot.opened)
+                self._check_health(slot, slot.opened)
                 slot.activity = what
             yield slot.opened
             slot.failures = 0
+        except CandidateError:
+            slot.failures = 0
+            raise
         except DeviceError:
             slot.failures += 1
             if slot.opened is not None:

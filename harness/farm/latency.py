@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 WARM_UPS = 2
 BATCH = 16
+FEWEST = 6  # with fewer repeats no two order statistics hold the median with 95%
 LIMIT = 512
 BUDGET_S = 3.0
 TARGET_HALF_WIDTH = 0.01
@@ -50,7 +51,7 @@ def repeat_until_settled(run_batch: Callable[[int, int], Sequence[float]], one_t
 
     one_takes_s is what one inference takes on the wall clock of the harness; it only bounds the batches.
     """
-    affordable = max(3, int(BUDGET_S / max(one_takes_s, 1e-6)))
+    affordable = max(FEWEST, int(BUDGET_S / max(one_takes_s, 1e-6)))
     limit = min(LIMIT, affordable)
     samples: list[float] = []
     warm_ups = min(WARM_UPS, affordable)

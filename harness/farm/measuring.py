@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from dccdka.packing import Artifact, run_reference
-from harness.errors import WrongOutput
+from harness.errors import DoesNotFit, ProtocolMismatch, WrongOutput
 from harness.farm.device import OpenDevice
-from harness.farm.session import RunResult
-from harness.farm.timing import time_inference
+from harness.farm.session import Loaded, RunResult
+from harness.farm.timing import Sample, time_inference
 from harness.results.measurement import Absent, Measurement
 from harness.results.records import DeviceRun
 
@@ -36,13 +36,13 @@ class VerificationSet:
 def run_on_device(device: OpenDevice, artifact: Artifact, verification: VerificationSet) -> DeviceRun:
     """Raises CandidateError when the artifact is at fault and DeviceError when the device is."""
     started = time.monotonic()
-    device.session.load(artifact.data)
+    ship(device, artifact)
     shipped = time.monotonic()
-    verify(device, artifact, verification)
+    expected = verify(device, artifact, verification)
     verified = time.monotonic()
-    sample = verification.inputs[-1].tobytes()
     one_takes_s = (verified - shipped) / len(verification.inputs)
-    latency, last_run = time_inference(device, artifact.data, sample, one_takes_s)
+    sample = Sample(artifact.data, verification.inputs[-1].tobytes(), expected)
+    latency, last_run = time_inference(device, sample, one_takes_s)
     found = [latency, _ram(device, last_run), _flash(device, artifact), _energy(device, latency)]
     return DeviceRun(
         artifact_sha256=artifact.sha256,
@@ -58,18 +58,35 @@ def run_on_device(device: OpenDevice, artifact: Artifact, verification: Verifica
     )
 
 
-def verify(device: OpenDevice, artifact: Artifact, verification: VerificationSet) -> None:
-    """Raises WrongOutput naming the first input whose output differs from the reference interpreter's."""
+def ship(device: OpenDevice, artifact: Artifact) -> Loaded:
+    """Loads the artifact. Raises DoesNotFit, ArtifactRejected, DeviceError."""
+    longest = device.session.longest_output
+    if artifact.output_bytes > longest:
+        raise DoesNotFit("output", artifact.output_bytes, longest, "B", "the wire")
+    loaded = device.session.load(artifact.data)
+    if (loaded.input_bytes, loaded.output_bytes) != (artifact.input_bytes, artifact.output_bytes):
+        raise ProtocolMismatch(
+            device.name,
+            f"says that the model takes {loaded.input_bytes} bytes and gives {loaded.output_bytes}; it takes"
+            f" {artifact.input_bytes} and gives {artifact.output_bytes}",
+        )
+    return loaded
+
+
+def verify(device: OpenDevice, artifact: Artifact, verification: VerificationSet) -> bytes:
+    """The last input's output. Raises WrongOutput naming the first that differs from the reference interpreter's."""
+    expected = b""
     for index, (one, reference) in enumerate(
         zip(verification.inputs, run_reference(artifact, verification.inputs), strict=True)
     ):
         expected = reference.tobytes()
         output = device.session.verify(one.tobytes())
-        if output != expected[: len(output)]:  # the session holds the length to the announced one
+        if output != expected:
             raise WrongOutput(
                 f"artifact {artifact.sha256[:12]} on device {device.name}: verification input {index} gives"
                 f" {output[:16].hex(' ')}, the reference interpreter {expected[:16].hex(' ')}"
             )
+    return expected
 
 
 def _ram(device: OpenDevice, used: RunResult) -> Measurement:

@@ -123,8 +123,13 @@ class Session:
         self._loaded = Loaded(**self._ask("load_end", step_s))
         return self._loaded
 
+    @property
+    def longest_output(self) -> int:
+        """Bytes of output that one answer holds; of a longer one verify gives the first part."""
+        return PROTOCOL.max_payload - 1 - PROTOCOL.messages["verify"].response.head.size
+
     def verify(self, input_bytes: bytes) -> bytes:
-        """One inference; returns its output, of an output longer than a frame the first part."""
+        """One inference; returns its output, of one longer than longest_output the first part."""
         if self._loaded is None:
             raise RuntimeError("verify before load")
         if len(input_bytes) != self._loaded.input_bytes:
@@ -134,8 +139,8 @@ class Session:
         answer = self._ask("verify", self._inference_deadline_s(1))
         self._slowest_verify_s = max(self._slowest_verify_s or 0.0, time.monotonic() - started)
         output: bytes = answer["output"]
-        room = PROTOCOL.max_payload - 1 - PROTOCOL.messages["verify"].response.head.size
-        if answer["output_bytes"] != self._loaded.output_bytes or len(output) != min(self._loaded.output_bytes, room):
+        held = min(self._loaded.output_bytes, self.longest_output)
+        if answer["output_bytes"] != self._loaded.output_bytes or len(output) != held:
             raise ProtocolMismatch(
                 self._device,
                 f"announced {self._loaded.output_bytes} bytes of output and answers with {len(output)}",
@@ -223,6 +228,9 @@ class Session:
     def _fault(self, message: str, refusal: Refused) -> DeviceError | CandidateError:
         """Whose fault a refusal is."""
         match refusal.status:
+            case "too_large" if refusal.needed == 0 or refusal.available == 0:
+                # Not the artifact's size, then, but the state the device is in: its memory is full now.
+                return DeviceLost(self._device, f"is out of memory in {message} ({refusal.message})")
             case "too_large":
                 return DoesNotFit(
                     f"{refusal.message} ({message})", refusal.needed, refusal.available, "B", f"device {self._device}"

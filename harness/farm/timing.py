@@ -2,31 +2,44 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from harness.errors import WrongOutput
 from harness.farm.device import OpenDevice
 from harness.farm.latency import repeat_until_settled
 from harness.farm.session import RunResult
 from harness.results.measurement import Absent, Measurement
 
 
-def time_inference(
-    device: OpenDevice, artifact: bytes, sample: bytes, one_takes_s: float
-) -> tuple[Measurement | Absent, RunResult]:
-    """The latency, and the last run with its watermarks.
+@dataclass(frozen=True)
+class Sample:
+    """The artifact that is loaded, the input that it was given last, and the output that belongs to it."""
 
-    artifact must be loaded and sample its last input; one_takes_s is what a round trip took, to bound the repeats.
+    artifact: bytes
+    model_input: bytes
+    output: bytes
+
+
+def time_inference(device: OpenDevice, sample: Sample, one_takes_s: float) -> tuple[Measurement | Absent, RunResult]:
+    """The latency, and the last run with its watermarks. one_takes_s: what a round trip took, to bound the repeats.
+
     An emulator's clock is never reported: where there is one, instructions are counted and priced by the profile.
+    Raises WrongOutput when what was counted computed something else.
     """
     last = device.session.run(warm_ups=1, repeats=1)
     if device.counter is not None:
-        return _priced(device, device.counter(artifact, sample).instructions, 1), last
+        counted = device.counter(sample.artifact, sample.model_input)
+        if counted.output != sample.output:
+            raise WrongOutput(f"the instruction counter of device {device.name} differs from the reference interpreter")
+        return _priced(device, counted.instructions, 1), last
 
     def ticks(warm_ups: int, repeats: int) -> list[float]:
         nonlocal last
         last = device.session.run(warm_ups, repeats)
-        return [float(t) for t in last.ticks] if device.counts_instructions else last.durations_s
+        return [float(t) for t in last.ticks] if device.entry.counts_instructions else last.durations_s
 
     timed = repeat_until_settled(ticks, one_takes_s)
-    if device.counts_instructions:
+    if device.entry.counts_instructions:
         return _priced(device, timed.median, timed.n), last
     method = f"median of {timed.n} runs on the device's own clock; p95 {timed.p95:.4g} s"
     profile = device.profile.name

@@ -54,7 +54,9 @@ class Objectives:
         return (1 - candidate.training.accuracy_validation, *(value for value in values if value is not None))
 
     def target_run(self, runs: Sequence[DeviceRun]) -> DeviceRun | None:
-        return next((run for run in runs if (run.profile, run.emulated) == (self.profile, self.emulated)), None)
+        """The latest on the target: an older one may be another firmware's."""
+        wanted = (self.profile, self.emulated)
+        return next((run for run in reversed(runs) if (run.profile, run.emulated) == wanted), None)
 
     def to_fact(self) -> dict[str, object]:
         return {

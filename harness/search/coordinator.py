@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from dccdka.packing import Artifact, read_artifact
 from dccdka.recipe import Recipe
 from harness.errors import CandidateError, DoesNotFit, HarnessError
+from harness.farm.device import OpenDevice
 from harness.farm.farm import Farm, Group, NoDeviceLeft
 from harness.farm.measuring import VerificationSet, run_on_device
 from harness.results.journal import Journal
@@ -66,19 +67,29 @@ class Coordinator:
         """Takes up what the journal holds, each candidate where it was left, and begins to propose."""
         for candidate in self._plan.journal.candidates():
             self._take_up(candidate)
-        self._proposer.start()
+        self._proposing = bool(self._to_gate) or len(self._known) < self._plan.candidates
+        if self._proposing:
+            self._proposer.start()
 
     def anything_to_train(self) -> bool:
-        """Whether trainers are needed at all: not when only devices have to be visited again."""
+        """Whether trainers may be needed: not when only devices have to be visited again."""
         with self._lock:
-            return bool(len(self._known) < self._plan.candidates or self._to_gate or self._ready)
+            return self._proposing or bool(self._ready)
+
+    def trainers_ended(self) -> None:
+        """No trainer is left: what waits for one now would wait for ever."""
+        with self._lock:
+            waiting = self._proposing or self._ready or self._training
+        if waiting and not self._stop.is_set():
+            self._fail(HarnessError("Ray ended while candidates were waiting to be trained; --resume goes on"))
 
     def wait(self) -> None:
         """Returns when every candidate has come to its end (or the study is being stopped); raises what went wrong."""
         with self._lock:
             while (self._proposing or self._ready or self._training or self._measuring) and not self._stop.is_set():
                 self._lock.wait(timeout=0.5)
-        self._proposer.join()
+        if self._proposer.ident is not None:
+            self._proposer.join()
         self._device_pool.shutdown(wait=True, cancel_futures=True)
         self._verdicts.shutdown(wait=True)
         if self._error is not None:
@@ -175,11 +186,12 @@ class Coordinator:
         try:
             found = self._plan.gate.check(Recipe.from_dict(dict(candidate.recipe)), candidate.id)
         except DoesNotFit as error:
-            self._end(candidate.id, "refused", str(error), violation=error.needed / error.available - 1)
+            self._end(candidate.id, "refused", str(error), error.violation)
         except CandidateError as error:
             self._end(candidate.id, "failed", f"at the gate: {error}")
         except NoDeviceLeft as error:
-            self._end(candidate.id, "unmeasured", f"at the gate: {error}")
+            if not self._stop.is_set():  # else nothing was found out: it stays proposed
+                self._end(candidate.id, "unmeasured", f"at the gate: {error}")
         else:
             self._plan.journal.accept(candidate.id, found)
             self._refresh(candidate.id)
@@ -201,15 +213,14 @@ class Coordinator:
         self._verdicts.submit(self._guarded, self._conclude, candidate.id, visits)
 
     def _visit(self, candidate_id: str, artifact: Artifact, group: Group) -> None:
-        plan = self._plan
-        settings = plan.verification.settings
-        for firmware in plan.farm.firmwares(group):
-            if plan.journal.find_run(artifact.sha256, group.profile, group.emulated, firmware, settings) is not None:
-                return
-        run = plan.farm.run(
-            group, f"measures {candidate_id}", lambda device: run_on_device(device, artifact, plan.verification)
-        )
-        plan.journal.record_run(run)
+        journal, verification = self._plan.journal, self._plan.verification
+
+        def measure_unless_known(device: OpenDevice) -> None:
+            key = (artifact.sha256, group.profile, group.emulated, device.firmware, verification.settings)
+            if journal.find_run(*key) is None:
+                journal.record_run(run_on_device(device, artifact, verification))
+
+        self._plan.farm.run(group, f"measures {candidate_id}", measure_unless_known)
 
     def _conclude(self, candidate_id: str, visits: dict[Group, Future[None]]) -> None:
         faults: dict[Group, CandidateError | NoDeviceLeft] = {}
@@ -230,9 +241,8 @@ class Coordinator:
         reason = "; ".join(str(error) for error in faults.values()) or None
         wrong = [error for error in faults.values() if isinstance(error, CandidateError)]
         if wrong:
-            fit = wrong[0] if isinstance(wrong[0], DoesNotFit) else None
-            violation = fit.needed / fit.available - 1 if fit else None
-            self._end(candidate.id, "refused" if fit else "failed", reason, violation)
+            misfit = next((error for error in wrong if isinstance(error, DoesNotFit)), None)
+            self._end(candidate.id, "refused" if misfit else "failed", reason, misfit.violation if misfit else None)
         elif self._plan.objectives.of(candidate) is None:
             self._end(candidate.id, "unmeasured", reason)
         else:

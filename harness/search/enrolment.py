@@ -14,10 +14,10 @@ from dccdka.collaborative import post_training
 from dccdka.datasets import Dataset
 from dccdka.packing import Artifact, read_artifact
 from dccdka.recipe import Recipe
-from harness.errors import CandidateError, DeviceError
+from harness.errors import CandidateError, DeviceError, NotPackable, UsageError
 from harness.farm.device import OpenDevice
 from harness.farm.farm import Farm
-from harness.farm.measuring import VerificationSet, run_on_device, verify
+from harness.farm.measuring import VerificationSet, run_on_device, ship, verify
 from harness.results.journal import Journal
 from harness.results.objectives import Objectives
 from harness.results.records import DeviceRun
@@ -35,7 +35,10 @@ class GoldenModel:
     @staticmethod
     def of(untrained: nn.Module, dataset: Dataset) -> GoldenModel:
         """Raises UsageError when the network cannot be lowered, which is then found before any training."""
-        return GoldenModel(read_artifact(to_artifact(post_training(untrained, _DENSE), dataset)))
+        try:
+            return GoldenModel(read_artifact(to_artifact(post_training(untrained, _DENSE), dataset)))
+        except NotPackable as error:
+            raise UsageError(str(error)) from None
 
 
 def enrol(farm: Farm, journal: Journal, golden: GoldenModel, verification: VerificationSet, target: str) -> DeviceRun:
@@ -48,7 +51,7 @@ def enrol(farm: Farm, journal: Journal, golden: GoldenModel, verification: Verif
 
     def check(device: OpenDevice) -> None:
         try:
-            device.session.load(artifact.data)
+            ship(device, artifact)
             verify(device, artifact, one_input)
         except CandidateError as error:
             raise DeviceError(device.name, f"fails on the golden model, so nothing it says counts: {error}") from error
@@ -66,9 +69,8 @@ def enrol(farm: Farm, journal: Journal, golden: GoldenModel, verification: Verif
     farm.health_check = check
     runs = farm.on_every_device(baseline)
     journal.store_artifact(artifact.data)
-    for run in {(run.profile, run.emulated, run.firmware): run for run in runs.values()}.values():
-        if journal.find_run(run.artifact_sha256, run.profile, run.emulated, run.firmware, run.settings) is None:
-            journal.record_run(run)
+    for run in runs.values():
+        journal.record_run(run)
     return runs[target]
 
 

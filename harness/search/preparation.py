@@ -15,7 +15,7 @@ from dccdka.packing import PackingError, pack, to_device_input
 from dccdka.training import TrainingConfig, TrainingConfigError
 from harness.config import StudyConfig
 from harness.config.study import ModelConfig, TrainingSettings
-from harness.errors import UsageError
+from harness.errors import NotPackable, UsageError
 
 CALIBRATION_IMAGES = 512
 
@@ -56,11 +56,11 @@ def training_config(settings: TrainingSettings, config: StudyConfig) -> Training
 
 
 def to_artifact(compressed: CompressedModel, dataset: Dataset) -> bytes:
-    """Lowers and packs; activations are calibrated on training images. Raises UsageError for what cannot be lowered."""
+    """Lowers and packs; activations are calibrated on training images. Raises NotPackable."""
     try:
         return pack(lower(compressed, dataset.train.images[:CALIBRATION_IMAGES], dataset.normalization))
     except (LoweringError, PackingError) as error:
-        raise UsageError(f"model: {error}") from None
+        raise NotPackable(f"model: {error}") from None
 
 
 def verification_inputs(dataset: Dataset, count: int) -> npt.NDArray[np.int8]:

@@ -20,6 +20,7 @@ from dccdka.progress import Progress
 from dccdka.recipe import Recipe
 from dccdka.training import DivergedError, compress
 from harness.config import StudyConfig
+from harness.errors import NotPackable
 from harness.results.folder import StudyFolder
 from harness.results.journal import Journal
 from harness.results.records import Training
@@ -46,7 +47,7 @@ def train_candidate(config: dict[str, Any]) -> None:
     try:
         dataset, logits = _loaded(settings.folder, study.model_dump_json())
         _train(candidate, Recipe.from_dict(config["recipe"]), study, dataset, logits, journal)
-    except DivergedError as error:
+    except (DivergedError, NotPackable) as error:
         journal.set_state(candidate, "failed", str(error))
     except Exception as error:
         # Not the candidate's fault: the study stops with this reason, and trains the candidate when it goes on.

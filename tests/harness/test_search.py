@@ -136,7 +136,7 @@ def test_the_gate_refuses_what_does_not_fit_before_any_training(study: SmallStud
     for candidate in study.front()["candidates"]:
         assert candidate["state"] == "refused"
         assert candidate["training_starts"] == candidate["training_steps"] == 0
-        assert candidate["reason"].startswith("ram: needs ") and "allows 1500 B" in candidate["reason"]
+        assert candidate["reason"].startswith("ram (measured): needs ") and "allows 1500 B" in candidate["reason"]
 
 
 def test_a_gate_between_the_candidates_lets_the_smaller_ones_pass(
@@ -164,7 +164,7 @@ def test_a_board_that_is_lost_leaves_candidates_unmeasured_and_the_study_goes_on
     study: SmallStudy, stm32f405_firmware: Path
 ) -> None:
     with QemuBoard(stm32f405_firmware, "desk") as board:
-        desk = {"profile": "stm32f405", "connection": {"kind": "serial", "port": board.port_url}}
+        desk = {"profile": "stm32f405", "connection": {"kind": "serial", "port": board.port_url, "emulated": True}}
         study.write(inventory={"desk": desk}, devices=["desk"], target="desk", candidates=6)
         search = study.start("search", "study.yaml")
         wait_for(study, search, "SELECT * FROM device_runs", 2)
@@ -179,7 +179,7 @@ def test_a_board_that_is_lost_leaves_candidates_unmeasured_and_the_study_goes_on
 def test_a_lost_board_is_replaced_by_another_of_its_profile(study: SmallStudy, stm32f405_firmware: Path) -> None:
     with QemuBoard(stm32f405_firmware, "first") as first, QemuBoard(stm32f405_firmware, "second") as second:
         inventory = {
-            name: {"profile": "stm32f405", "connection": {"kind": "serial", "port": board.port_url}}
+            name: {"profile": "stm32f405", "connection": {"kind": "serial", "port": board.port_url, "emulated": True}}
             for name, board in (("first", first), ("second", second))
         }
         study.write(inventory=inventory, devices=["first", "second"], target="second", candidates=5)
