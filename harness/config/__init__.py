@@ -8,6 +8,7 @@ from harness.config.inventory import (
     QemuConnection,
     SerialConnection,
     SshConnection,
+    check_entry,
     load_inventory,
 )
 from harness.config.profile import Figure, Profile, load_profile
@@ -26,6 +27,7 @@ __all__ = [
     "Space",
     "SshConnection",
     "StudyConfig",
+    "check_entry",
     "load_inventory",
     "load_profile",
     "load_study",

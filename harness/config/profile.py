@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Self
 
 from pydantic import model_validator
@@ -61,10 +60,10 @@ class Profile(StrictModel):
 
 def load_profile(name: str) -> Profile:
     """Raises UsageError listing the profiles there are when there is none of this name."""
-    path = profiles_dir() / f"{Path(name).name}.yaml"
-    if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in profiles_dir().glob("*.yaml")))
-        raise UsageError(f"no device profile named {name!r}; known: {known}")
+    paths = {path.stem: path for path in profiles_dir().glob("*.yaml")}
+    path = paths.get(name)
+    if path is None:
+        raise UsageError(f"no device profile named {name!r}; known: {', '.join(sorted(paths))}")
     profile = read_model(path, Profile)
     if profile.name != path.stem:
         raise UsageError(f"{path}: name is {profile.name!r} but the file is named {path.stem!r}")

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from harness.config.yaml_file import StrictModel, read_model
+from harness.config.yaml_file import StrictModel, read_model, wrong_key
 
 
 class FloatRange(StrictModel):
@@ -20,13 +20,13 @@ class FloatRange(StrictModel):
         if self.min > self.max:
             raise ValueError(f"min {self.min:g} is greater than max {self.max:g}")
         if self.log and self.min <= 0:
-            raise ValueError("a logarithmic range must start above 0")
+            raise wrong_key("min", "a logarithmic range must start above 0")
         return self
 
 
 class IntRange(StrictModel):
-    min: int
-    max: int
+    min: int = Field(ge=0, le=1_000_000)
+    max: int = Field(ge=0, le=1_000_000)
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -50,9 +50,10 @@ class Space(StrictModel):
         _inside("clusters", self.clusters, 2, 256)
         _inside("bits", self.bits, 2, 8)
         if self.clusters.min > 2**self.bits.min:
-            raise ValueError(
-                f"clusters.min {self.clusters.min} cannot be told apart by bits.min {self.bits.min}"
-                f" (at most {2**self.bits.min}); lower clusters.min or raise bits.min"
+            raise wrong_key(
+                "clusters.min",
+                f"{self.clusters.min} cannot be told apart by bits.min {self.bits.min}"
+                f" (at most {2**self.bits.min}); lower clusters.min or raise bits.min",
             )
         return self
 
@@ -60,13 +61,13 @@ class Space(StrictModel):
 def _inside(key: str, given: FloatRange | IntRange, lowest: float, highest: float) -> None:
     for end, value in (("min", given.min), ("max", given.max)):
         if not lowest <= value <= highest:
-            raise ValueError(f"{key}.{end} is {value:g}; possible are {lowest:g} to {highest:g}")
+            raise wrong_key(f"{key}.{end}", f"is {value:g}; possible are {lowest:g} to {highest:g}")
 
 
 class DataConfig(StrictModel):
     """source: "fashion-mnist", a folder of idx files, or "module:function"."""
 
-    source: str
+    source: str = Field(min_length=1)
     validation: int = Field(default=5000, gt=0)
 
 
@@ -78,8 +79,8 @@ class ModelConfig(StrictModel):
 
 
 class TrainingSettings(StrictModel):
-    epochs: int = Field(default=3, gt=0)
-    batch_size: int = Field(default=128, gt=0)
+    epochs: int = Field(default=3, gt=0, le=100_000)
+    batch_size: int = Field(default=128, gt=0, le=1_000_000)
     learning_rate: float = Field(default=0.01, gt=0)
 
 
@@ -92,8 +93,8 @@ class Limits(StrictModel):
     """What the application allows on the target, below what the board's profile allows anyway."""
 
     latency_s: float | None = Field(default=None, gt=0)
-    ram_bytes: int | None = Field(default=None, gt=0)
-    flash_bytes: int | None = Field(default=None, gt=0)
+    ram_bytes: int | None = Field(default=None, gt=0, lt=2**63)
+    flash_bytes: int | None = Field(default=None, gt=0, lt=2**63)
     energy_j: float | None = Field(default=None, gt=0)
 
 
@@ -114,7 +115,7 @@ class StudyConfig(StrictModel):
     training: TrainingSettings = TrainingSettings()
     space: Space = Space()
     candidates: int = Field(gt=0, le=100_000)
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**63)
     compute: Literal["auto", "cpu", "cuda"] = "auto"
     inventory: Path | None = None
     devices: list[str] = Field(min_length=1)
@@ -126,9 +127,9 @@ class StudyConfig(StrictModel):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.target not in self.devices:
-            raise ValueError(f"target {self.target!r} is not among devices")
+            raise wrong_key("target", f"{self.target!r} is not among devices")
         if len(set(self.devices)) != len(self.devices):
-            raise ValueError("devices lists a name twice")
+            raise wrong_key("devices", "lists a name twice")
         return self
 
 

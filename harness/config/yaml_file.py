@@ -2,44 +2,79 @@
 
 from __future__ import annotations
 
+import reprlib
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import PydanticCustomError
 
 from harness.errors import UsageError
 
 M = TypeVar("M", bound=BaseModel)
 
+_LONGEST_KEY = 80
+
 
 class StrictModel(BaseModel):
     """A misspelt key is an error, and what was read does not change afterwards."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # No path, host or name is longer than a path may be (PATH_MAX of Linux).
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, str_max_length=4095)
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses keys and texts that no terminal, path or database takes: control characters and lone surrogates."""
+
+    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> str:
+        text = super().construct_scalar(node)
+        if any(unicodedata.category(character) in {"Cc", "Cs"} and character not in "\t\n" for character in text):
+            raise yaml.constructor.ConstructorError(None, None, "a text holds a control character", node.start_mark)
+        return text
+
+
+def wrong_key(key: str, problem: str) -> PydanticCustomError:
+    """To be raised by a validator of a whole model: the complaint then names this key of it, and its line."""
+    return PydanticCustomError("wrong_key", "{problem}", {"key": key, "problem": problem})
 
 
 def read_model(path: Path, model: type[M]) -> M:
     """Raises UsageError: missing file, bad YAML, or the first key that is wrong, with its line."""
-    try:
-        text = path.read_text(encoding="utf-8")
-        content = yaml.safe_load(text)
-    except FileNotFoundError:
-        raise UsageError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: cannot be read: {error}") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark is not None else ""
-        problem = getattr(error, "problem", None) or "unreadable"
-        raise UsageError(f"{path}{line}: not valid YAML: {problem}") from None
+    text = _text_of(path)
+    content = _parsed(path, text)
     if not isinstance(content, dict):
         raise UsageError(f"{path}: must be a mapping of keys to values")
     try:
         return model.model_validate(content)
     except ValidationError as error:
         raise UsageError(_complaint(path, text, error)) from None
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UsageError(f"{path}: no such file") from None
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: cannot be read: {error}") from None
+
+
+def _parsed(path: Path, text: str) -> object:
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark is not None else ""
+        problem = getattr(error, "problem", None) or "unreadable"
+        raise UsageError(f"{path}{line}: not valid YAML: {problem}") from None
+    except RecursionError:
+        raise UsageError(f"{path}: not valid YAML: nested too deeply") from None
+    except (ValueError, LookupError, AttributeError) as error:
+        # PyYAML's own conversions of a date, a number or an explicit tag that is none.
+        raise UsageError(f"{path}: not valid YAML: a value is not what it is written as: {error}") from None
 
 
 def line_of(path: Path, keys: Sequence[str | int]) -> str:
@@ -55,17 +90,25 @@ def _complaint(path: Path, text: str, error: ValidationError) -> str:
         message = "unknown key"
     elif first["type"] == "missing":
         message = "this key is missing"
+    elif first["type"] == "wrong_key":
+        keys += first["ctx"]["key"].split(".")
     else:
         given: Any = first.get("input")
         if isinstance(given, str | int | float | bool):
-            message += f" (found: {given!r})"
+            message += f" (found: {reprlib.repr(given)})"
     others = error.error_count() - 1
     more = f" (and {others} more)" if others else ""
-    return f"{path}:{_line_of(text, keys)}: {'.'.join(map(str, keys)) or 'file'}: {message}{more}"
+    name = ".".join(_shown(key) for key in keys) or "file"
+    return f"{path}:{_line_of(text, keys)}: {name}: {message}{more}"
+
+
+def _shown(key: str | int) -> str:
+    text = str(key)
+    return text if text.isprintable() and len(text) <= _LONGEST_KEY else reprlib.repr(text)
 
 
 def _line_of(text: str, keys: Sequence[str | int]) -> int:
-    node = yaml.compose(text, Loader=yaml.SafeLoader)
+    node = yaml.compose(text, Loader=_Loader)
     line = node.start_mark.line if node is not None else 0
     for key in keys:
         if isinstance(node, yaml.MappingNode):

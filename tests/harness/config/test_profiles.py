@@ -24,9 +24,10 @@ def test_a_figure_without_a_source_is_refused(tmp_path: Path) -> None:
         read_model(path, Profile)
 
 
-def test_an_unknown_profile_is_named_with_the_known_ones() -> None:
-    with pytest.raises(UsageError, match=r"'toaster'; known: .*stm32f405"):
-        load_profile("toaster")
+@pytest.mark.parametrize("name", ["toaster", "a" * 300, "../device_profiles/stm32f405"])
+def test_an_unknown_profile_is_named_with_the_known_ones(name: str) -> None:
+    with pytest.raises(UsageError, match=rf"'{name}'; known: .*stm32f405"):
+        load_profile(name)
 
 
 def test_energy_is_volts_times_amps_times_seconds() -> None:

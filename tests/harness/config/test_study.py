@@ -44,13 +44,32 @@ def test_a_good_study_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "line", "words"),
     [
-        ("bits: {min: 3, max: 5}", "bits: {min: 0, max: 5}", 3, "bits.min is 0; possible are 2 to 8"),
-        ("max: 0.8}", "max: 1.2}", 3, "final_sparsity.max is 1.2"),
-        ("clusters: {min: 4", "clusters: {min: 1", 3, "clusters.min is 1"),
-        ("clusters: {min: 4, max: 16}", "clusters: {min: 16, max: 16}", 3, "raise bits.min"),
+        ("bits: {min: 3, max: 5}", "bits: {min: 0, max: 5}", 7, "space.bits.min: is 0; possible are 2 to 8"),
+        ("max: 0.8}", "max: 1.2}", 5, "space.final_sparsity.max: is 1.2"),
+        ("clusters: {min: 4", "clusters: {min: 1", 6, "space.clusters.min: is 1"),
+        ("clusters: {min: 4, max: 16}", "clusters: {min: 16, max: 16}", 6, "raise bits.min"),
+        ("bits: {min: 3, max: 5}", f"bits: {{min: 3, max: 1{'0' * 400}}}", 7, "space.bits.max: "),
         ("candidates: 3", "candidates: 0", 8, "greater than 0"),
         ("name: small", "name: small\ncandidats: 3", 2, "candidats: unknown key"),
-        ("target: f405-emulated", "target: other", 1, "'other' is not among devices"),
+        ("target: f405-emulated", "target: other", 10, "target: 'other' is not among devices"),
+        ("devices: [f405-emulated]", "devices: [a, a, f405-emulated]", 9, "devices: lists a name twice"),
+        ("candidates: 3", "candidates: 3\nseed: 100000000000000000000", 9, "seed: Input should be less than"),
+        ("candidates: 3", f"candidates: 3\nseed: {'9' * 400}", 9, "seed: "),
+        (
+            "candidates: 3",
+            "candidates: 3\ntraining: {learning_rate: .inf}",
+            9,
+            "learning_rate: Input should be a finite",
+        ),
+        (
+            "source: fashion-mnist",
+            f"source: {'x' * 5000}",
+            2,
+            "data.source: String should have at most 4095 characters",
+        ),
+        ("source: fashion-mnist", 'source: "a\\0b"', 2, "not valid YAML: a text holds a control character"),
+        ("source: fashion-mnist", 'source: "\\ud800"', 2, "not valid YAML: a text holds a control character"),
+        ("name: small", f"name: small\n{'k' * 500}: 3", 2, "unknown key"),
         ("temperature: {min: 1, max: 8}", "temperature: {min: 9, max: 8}", 4, "min 9 is greater than max 8"),
     ],
 )
@@ -58,13 +77,30 @@ def test_a_wrong_value_is_named_with_its_line(tmp_path: Path, old: str, new: str
     path = study_with(tmp_path, old, new)
     message = complaint(path)
     assert words in message
-    if "unknown key" in words or line != 1:
-        assert message.startswith(f"{path}:{line}:"), message
+    assert message.startswith(f"{path}:{line}:"), message
+    assert len(message) < len(str(path)) + 250
 
 
 def test_broken_yaml_is_named_with_its_line(tmp_path: Path) -> None:
     path = study_with(tmp_path, "candidates: 3", "candidates: [3")
     assert "not valid YAML" in complaint(path)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["[" * 3000 + "]" * 3000, "2001-99-99", "!!bool perhaps", '!!int ""', "!!timestamp soon", "9" * 5000],
+    ids=["nested", "date", "bool", "int", "timestamp", "digits"],
+)
+def test_what_yaml_cannot_convert_is_told_in_one_line(tmp_path: Path, value: str) -> None:
+    path = study_with(tmp_path, "candidates: 3", f"candidates: {value}")
+    assert "not valid YAML: " in complaint(path)
+
+
+def test_a_path_that_no_file_can_have_is_told() -> None:
+    with pytest.raises(UsageError, match="cannot be read: embedded null byte"):
+        load_study(Path("a\0b"))
+    with pytest.raises(UsageError, match=r"cannot be read: .*File name too long"):
+        load_study(Path("x" * 5000))
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
