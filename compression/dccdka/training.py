@@ -166,6 +166,14 @@ def _fit(
             step += 1
             if step % REPORT_INTERVAL == 0 or step == steps:
                 _report(Progress(step, steps, epoch, loss.item()), on_progress)
+    _require_finite(model, steps)
+
+
+def _require_finite(model: nn.Module, step: int) -> None:
+    # The last loss was finite before the last step; what that step made of the weights no loss has seen.
+    for name, tensor in model.state_dict().items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise DivergedError(f"training diverged: {name} is not finite after step {step}; lower the learning rate")
 
 
 def _report(progress: Progress, on_progress: OnProgress) -> None:

@@ -65,12 +65,13 @@ def _train(
     logits: npt.NDArray[np.float32],
     journal: Journal,
 ) -> None:
-    steps = 0
+    steps = tenths = 0
 
     def report(progress: Progress) -> None:
-        nonlocal steps
+        nonlocal steps, tenths
         steps = progress.step
-        if progress.step == progress.steps or progress.step % max(1, progress.steps // 10) == 0:
+        if 10 * progress.step // progress.steps > tenths:
+            tenths = 10 * progress.step // progress.steps
             tune.report({"candidate": candidate, "share": progress.step / progress.steps})
 
     journal.count_training_start(candidate)

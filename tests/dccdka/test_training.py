@@ -114,6 +114,18 @@ def test_a_loss_that_is_not_a_number_ends_the_training_and_names_the_step(small:
         compress(model(small, width=2), small, RECIPE, logits, config)
 
 
+def test_weights_that_the_last_step_made_infinite_are_noticed_though_no_loss_saw_them(small: Dataset) -> None:
+    student = model(small, width=2)
+
+    def ruin_after_the_last_step(progress: Progress) -> None:
+        if progress.step == progress.steps:
+            torch.nn.init.constant_(student.linear.bias, float("inf"))
+
+    config = TrainingConfig(epochs=1, batch_size=32, learning_rate=0.01, device="cpu")
+    with pytest.raises(DivergedError, match=r"linear.bias is not finite after step 16"):
+        compress(student, small, RECIPE, np.zeros((512, 10), np.float32), config, ruin_after_the_last_step)
+
+
 def test_logits_of_another_training_set_are_refused(small: Dataset) -> None:
     config = TrainingConfig(epochs=1, batch_size=32, learning_rate=0.01, device="cpu")
     with pytest.raises(ValueError, match=r"expected \[512, 10\], got \[7, 10\]"):
