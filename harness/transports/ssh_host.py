@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import NoReturn
 
 import paramiko
+from cryptography.exceptions import UnsupportedAlgorithm
+from paramiko.pkey import UnknownKeyType
 
 from harness.errors import DeviceUnreachable, UsageError
 
@@ -56,21 +58,20 @@ class _RefuseUnknown(paramiko.MissingHostKeyPolicy):
 
 
 def open_connection(host: SshHost, device: str) -> paramiko.SSHClient:
-    """A connected client, its host key checked. Raises DeviceUnreachable, or UsageError for missing files."""
-    known_hosts = host.known_hosts.expanduser()
+    """A connected client, its host key checked. Raises DeviceUnreachable, or UsageError for files that are wrong."""
+    known_hosts = _expanded(host.known_hosts, "known_hosts", device)
     client = paramiko.SSHClient()
     _load_known_hosts(client, known_hosts)
     client.set_missing_host_key_policy(_RefuseUnknown(host, known_hosts, device))
-    if host.key_file is not None and not host.key_file.expanduser().is_file():
-        raise UsageError(f"device {device}: key_file {host.key_file} does not exist; make one with ssh-keygen")
+    key = _load_key(host.key_file, device) if host.key_file is not None else None
     try:
         client.connect(
             host.host,
             host.port,
             host.user or getpass.getuser(),
-            key_filename=str(host.key_file.expanduser()) if host.key_file else None,
-            look_for_keys=host.key_file is None,
-            allow_agent=host.key_file is None,
+            pkey=key,
+            look_for_keys=key is None,
+            allow_agent=key is None,
             timeout=_STEP_TIMEOUT_S,
             banner_timeout=_STEP_TIMEOUT_S,
             auth_timeout=_STEP_TIMEOUT_S,
@@ -82,13 +83,13 @@ def open_connection(host: SshHost, device: str) -> paramiko.SSHClient:
             f" {error.key.fingerprint}. It may be another machine, or somebody in between. If you know why, forget the"
             f" old key: ssh-keygen -f {shlex.quote(str(known_hosts))} -R {shlex.quote(host.known_as)}"
         )
-    except paramiko.PasswordRequiredException:
-        reason = f"key_file {host.key_file} has a passphrase; add it to ssh-agent and leave key_file out"
-    except paramiko.AuthenticationException as error:
-        key = f"key {host.key_file}" if host.key_file else "any key in ~/.ssh or ssh-agent"
-        reason = f"{host} does not admit us with {key} ({error}); try ssh-copy-id -p {host.port} {host.host}"
-    except (OSError, EOFError, paramiko.SSHException) as error:
-        reason = f"no SSH server answers at {host} ({_words(error)}); is the machine on, and sshd running?"
+    except (OSError, EOFError, UnicodeError, paramiko.SSHException) as error:
+        # UnicodeError: a host name that no name server could be asked for.
+        if _still_talks(client):
+            what = f"key {host.key_file}" if host.key_file else "any key in ~/.ssh or ssh-agent"
+            reason = f"{host} does not admit us with {what} ({error}); try ssh-copy-id -p {host.port} {host.host}"
+        else:
+            reason = f"no SSH server answers at {host} ({_words(error)}); is the machine on, and sshd running?"
     else:
         transport = client.get_transport()
         assert transport is not None  # connected
@@ -98,6 +99,35 @@ def open_connection(host: SshHost, device: str) -> paramiko.SSHClient:
     raise DeviceUnreachable(device, reason)
 
 
+def _still_talks(client: paramiko.SSHClient) -> bool:
+    """Whether the server got as far as being asked to admit us: before that, a failure ends the conversation."""
+    transport = client.get_transport()
+    return transport is not None and transport.is_active()
+
+
+def _expanded(path: Path, key: str, device: str) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError as error:  # ~somebody
+        raise UsageError(f"device {device}: {key} {path}: {error}") from None
+
+
+def _load_key(key_file: Path, device: str) -> paramiko.PKey:
+    what = f"device {device}: key_file {key_file}"
+    try:
+        return paramiko.PKey.from_path(_expanded(key_file, "key_file", device))
+    except FileNotFoundError:
+        raise UsageError(f"{what} does not exist; make one with ssh-keygen") from None
+    except OSError as error:
+        raise UsageError(f"{what} cannot be read: {error.strerror}") from None
+    except (TypeError, paramiko.PasswordRequiredException):  # TypeError: what cryptography raises
+        raise UsageError(f"{what} has a passphrase; add it to ssh-agent and leave key_file out") from None
+    except (ValueError, UnsupportedAlgorithm, UnknownKeyType, paramiko.SSHException):
+        raise UsageError(
+            f"{what} is not a private key that can be used: ed25519, ECDSA or RSA, as ssh-keygen makes"
+        ) from None
+
+
 def _load_known_hosts(client: paramiko.SSHClient, known_hosts: Path) -> None:
     try:
         client.load_host_keys(str(known_hosts))
@@ -105,6 +135,8 @@ def _load_known_hosts(client: paramiko.SSHClient, known_hosts: Path) -> None:
         pass  # then every host is unknown
     except paramiko.hostkeys.InvalidHostKey as error:
         raise UsageError(f"{known_hosts}: cannot be read as known hosts: {error.line}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{known_hosts}: cannot be read as known hosts: it is not text") from None
     except OSError as error:
         raise UsageError(f"{known_hosts}: {error.strerror}; it must list the hosts that we know") from None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -202,6 +203,68 @@ def test_a_key_that_is_not_admitted_is_named(host: SshHost, sshd: LoopbackSshd, 
 def test_a_key_file_that_does_not_exist_is_named(host: SshHost, native: LinuxAgent, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"device board: key_file .*no-key does not exist"):
         SshTransport(replace(host, key_file=tmp_path / "no-key"), native, "board")
+
+
+def test_a_key_file_of_a_bad_format_is_not_the_servers_fault(
+    host: SshHost, sshd: LoopbackSshd, native: LinuxAgent, tmp_path: Path
+) -> None:
+    for text in (b"no key at all", b"\xff\x00", sshd.key_file.with_suffix(".pub").read_bytes()):
+        key = tmp_path / "key"
+        key.write_bytes(text)
+        with pytest.raises(UsageError, match=r"device board: key_file .*key is not a private key that can be used"):
+            SshTransport(replace(host, key_file=key), native, "board")
+
+
+def test_a_key_file_that_cannot_be_read_is_not_the_servers_fault(
+    host: SshHost, native: LinuxAgent, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=r"device board: key_file .* cannot be read: Is a directory"):
+        SshTransport(replace(host, key_file=tmp_path), native, "board")
+    with pytest.raises(UsageError, match=r"device board: key_file ~nobody-of-this-name/key: "):
+        SshTransport(replace(host, key_file=Path("~nobody-of-this-name/key")), native, "board")
+
+
+@pytest.fixture
+def empty_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user without keys and without an agent."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    (tmp_path / ".ssh").mkdir()
+    return tmp_path
+
+
+def test_a_user_without_any_key_is_told_so(host: SshHost, native: LinuxAgent, empty_home: Path) -> None:
+    with pytest.raises(DeviceUnreachable, match=r"does not admit us with any key in ~/.ssh or ssh-agent"):
+        SshTransport(replace(host, key_file=None), native, "board")
+
+
+def test_a_key_with_a_default_name_admits_us_without_key_file(
+    host: SshHost, sshd: LoopbackSshd, native: LinuxAgent, empty_home: Path
+) -> None:
+    (empty_home / ".ssh" / "id_ed25519").write_bytes(sshd.key_file.read_bytes())
+    SshTransport(replace(host, key_file=None), native, "board").close()
+
+
+def test_a_key_with_a_passphrase_is_used_through_the_agent_as_the_message_says(
+    host: SshHost, sshd: LoopbackSshd, native: LinuxAgent, empty_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locked = empty_home / "locked"
+    locked.write_bytes(sshd.key_file.read_bytes())
+    locked.chmod(0o600)
+    subprocess.run(["ssh-keygen", "-q", "-p", "-N", "secret", "-f", locked], check=True, stdout=subprocess.DEVNULL)
+    with pytest.raises(UsageError, match="has a passphrase; add it to ssh-agent and leave key_file out"):
+        SshTransport(replace(host, key_file=locked), native, "board")
+    socket = empty_home / "agent"
+    with subprocess.Popen(["ssh-agent", "-D", "-a", socket], stdout=subprocess.DEVNULL) as agent:
+        try:
+            until = time.monotonic() + 10
+            while not socket.exists() and time.monotonic() < until:
+                time.sleep(0.02)
+            monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
+            subprocess.run(["ssh-add", "-q", sshd.key_file], check=True)
+            SshTransport(replace(host, key_file=None), native, "board").close()
+        finally:
+            agent.terminate()
 
 
 def test_known_hosts_that_cannot_be_read_are_named(host: SshHost, native: LinuxAgent, tmp_path: Path) -> None:
