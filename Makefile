@@ -22,7 +22,7 @@ lint: $(VENV)/.installed
 	$(BIN)/mypy
 
 firmware: packages $(VENV)/.installed
-	@$(MAKE) --no-print-directory -C agents
+	@$(MAKE) --silent --no-print-directory -C agents
 
 packages:
 	@sh .ci/packages $(DEBIAN_PACKAGES)
