@@ -15,6 +15,7 @@ from harness.config import StudyConfig
 from harness.errors import NotPackable, UsageError
 from harness.farm.measuring import VerificationSet
 from harness.resources import agents_dir
+from harness.results.folder import journaled_config
 from harness.results.journal import Journal
 from harness.search.preparation import network, study_dataset, to_artifact, verification_inputs
 
@@ -46,9 +47,7 @@ def export_candidate(journal: Journal, candidate_id: str, out: Path) -> list[Pat
     if candidate.training is None:
         raise UsageError(f"candidate {candidate_id} was never trained ({candidate.state}): there is nothing to export")
     artifact = read_artifact(journal.artifact(candidate.training.artifact_sha256))
-    fact = journal.fact("config")
-    assert fact is not None  # written before the first candidate
-    dataset = study_dataset(StudyConfig.model_validate(fact))
+    dataset = study_dataset(journaled_config(journal))
     sample = VerificationSet(verification_inputs(dataset, 1)).inputs
     expected = run_reference(artifact, sample)
     try:

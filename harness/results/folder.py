@@ -9,9 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from harness.config import StudyConfig
 from harness.errors import UsageError
 from harness.results.journal import Journal
+from harness.results.objectives import Objectives
 
 # What a later run of the same study may change: it touches neither how candidates are trained nor how they are judged.
 _MAY_CHANGE = frozenset({"candidates", "metrics", "inventory", "compute"})
@@ -76,13 +79,44 @@ def folder_for_search(
 
 
 def open_journal(study: str, root: Path) -> Journal:
-    """The journal of a study named by name or folder, for reading. Raises UsageError when there is none."""
+    """The journal of a study named by name or folder, for reading alone. Raises UsageError when there is none."""
     for folder in (StudyFolder(Path(study)), StudyFolder(root / study)):
-        if folder.journal.is_file():
-            return Journal.in_file(folder.journal)
+        if _is_file(folder.journal):
+            return Journal.in_file(folder.journal, read_only=True)
     known = sorted(path.parent.name for path in root.glob("*/journal.sqlite"))
     there = f"; there are: {', '.join(known)}" if known else ""
     raise UsageError(f"no study {study!r} in {root}{there}; `harness search STUDY.yaml` makes one")
+
+
+def journaled_config(journal: Journal) -> StudyConfig:
+    """What the study was last run with. Raises UsageError."""
+    fact = journal.fact("config")
+    if fact is None:
+        raise UsageError(f"{journal.name}: the study has not begun yet; run `harness search`")
+    try:
+        return StudyConfig.model_validate(fact)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise UsageError(f"{journal.name}: the journaled study is damaged: {key}: {first['msg']}") from None
+
+
+def journaled_objectives(journal: Journal) -> Objectives:
+    """What the study trades against each other, and its reference point. Raises UsageError."""
+    fact = journal.fact("objectives")
+    if fact is None:
+        raise UsageError(f"{journal.name}: the study has not enrolled its devices yet; run `harness search`")
+    try:
+        return Objectives.from_fact(fact)
+    except (KeyError, ValueError) as error:
+        raise UsageError(f"{journal.name}: the journaled objectives are damaged: {error}") from None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # too long for a path, or in a folder that is not ours
+        return False
 
 
 def _same_settings(journal: Journal, config: StudyConfig, study_file: Path) -> None:

@@ -68,6 +68,8 @@ class Objectives:
 
     @staticmethod
     def from_fact(fact: dict[str, object]) -> Objectives:
+        """Raises KeyError or ValueError when the fact is damaged."""
         metrics, reference = fact["metrics"], fact["reference"]
-        assert isinstance(metrics, list) and isinstance(reference, list)
+        if not isinstance(metrics, list) or not isinstance(reference, list) or len(reference) != len(metrics) + 1:
+            raise ValueError("objectives and reference point do not match")
         return Objectives(str(fact["profile"]), bool(fact["emulated"]), tuple(metrics), tuple(reference))

@@ -6,6 +6,9 @@ from sqlalchemy import ForeignKey, LargeBinary, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import JSON
 
+# Raise when a table changes: a journal of another version is refused by name instead of misread.
+SCHEMA_VERSION = 2
+
 
 class Base(DeclarativeBase):
     type_annotation_map = {dict[str, object]: JSON, list[dict[str, object]]: JSON}  # noqa: RUF012 - SQLAlchemy's form
@@ -53,6 +56,7 @@ class ArtifactRow(Base):
     __tablename__ = "artifacts"
 
     sha256: Mapped[str] = mapped_column(primary_key=True)
+    size: Mapped[int] = mapped_column("bytes")
     data: Mapped[bytes] = mapped_column(LargeBinary)
 
 
