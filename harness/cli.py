@@ -12,12 +12,12 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from harness.config import load_inventory, load_study
 from harness.config.inventory import DeviceEntry, entry_of, find_inventory
-from harness.errors import EXIT_DEVICE, DeviceError, HarnessError, UsageError
-
-EXIT_INTERRUPTED = 130
+from harness.errors import DeviceError, HarnessError, UsageError
+from harness.interrupt import EXIT_INTERRUPTED
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -46,7 +46,7 @@ def main() -> None:
     try:
         app()
     except HarnessError as error:
-        _err.print(f"error: {error}", style="bold red", highlight=False, markup=False, soft_wrap=True)
+        _say(f"error: {error}", _err, style="bold red")
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)
@@ -73,20 +73,16 @@ def search(
 @app.command(epilog="Example: harness front quickstart --json | jq '.candidates[] | select(.on_front)'")
 def front(study: Study, root: Root = _ROOT, as_json: AsJson = False) -> None:
     """Show the Pareto front of a study, finished or not."""
-    from harness.results.folder import open_journal
+    from harness.results.folder import journaled_config, journaled_objectives, open_journal
     from harness.results.front_report import as_object, as_tables
-    from harness.results.objectives import Objectives
 
     journal = open_journal(study, root)
-    fact, config = journal.fact("objectives"), journal.fact("config")
-    if fact is None or config is None:
-        raise UsageError(f"study {study!r} has not enrolled its devices yet; run `harness search`")
-    objectives, candidates = Objectives.from_fact(fact), journal.candidates()
+    objectives, name, candidates = journaled_objectives(journal), journaled_config(journal).name, journal.candidates()
     if as_json:
-        found = as_object(config["name"], candidates, objectives)
+        found = as_object(name, candidates, objectives)
         _print_json({**found, "stage_seconds": journal.fact("stage_seconds") or {}})
     else:
-        _out.print(as_tables(config["name"], candidates, objectives))
+        _out.print(as_tables(name, candidates, objectives))
 
 
 @devices_app.command("list", epilog="Example: harness devices list --json")
@@ -98,7 +94,8 @@ def devices_list(inventory: InventoryFile = None, as_json: AsJson = False) -> No
         return
     table = Table("device", "profile", "connection", "emulated")
     for name, entry in entries.items():
-        table.add_row(name, entry.profile, _connection_text(entry), "yes" if entry.emulated else "no")
+        cells = (name, entry.profile, _connection_text(entry), "yes" if entry.emulated else "no")
+        table.add_row(*(Text(_plain(cell)) for cell in cells))
     _out.print(table)
 
 
@@ -108,30 +105,28 @@ def devices_check(
     inventory: InventoryFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Open every device and say hello; exit code 3 when one does not answer."""
+    """Open every device and say hello; exit code 3 when one does not answer, 2 when one cannot be tried."""
     from harness.farm.single_run import say_hello
 
     path = find_inventory(inventory)
-    entries = load_inventory(path)
+    known = load_inventory(path)
+    entries = {name: entry_of(known, path, name) for name in names or known.devices}
     found: dict[str, dict[str, Any]] = {}
-    for name in names or list(entries.devices):
+    exit_code = 0
+    for name, entry in entries.items():
         began = time.monotonic()
         try:
-            hello = say_hello(name, entry_of(entries, path, name))
+            hello = say_hello(name, entry)
             found[name] = {"answers": True, "seconds": time.monotonic() - began, **asdict(hello)}
-        except DeviceError as error:
+        except (DeviceError, UsageError) as error:
             found[name] = {"answers": False, "error": str(error)}
+            exit_code = max(exit_code, error.exit_code)  # a lost device weighs more than a missing file
     if as_json:
         _print_json({"devices": found})
     else:
         for name, result in found.items():
-            if result["answers"]:
-                text = f"{result['agent']} {result['build']}, pool {result['pool_bytes']} B"
-                _out.print(f"ok    {name}: {result['profile']}, {text}, {result['seconds']:.1f} s", highlight=False)
-            else:
-                _out.print(f"lost  {result['error']}", highlight=False, markup=False, soft_wrap=True)
-    if not all(result["answers"] for result in found.values()):
-        sys.exit(EXIT_DEVICE)
+            _say(_check_line(name, result))
+    sys.exit(exit_code)
 
 
 @app.command(epilog="Example: harness measure model.dcc --device f405-emulated --json")
@@ -148,16 +143,16 @@ def measure(
     from harness.farm.single_run import artifact_from
     from harness.farm.single_run import measure as measure_on
 
-    run = measure_on(device, entry, artifact_from(artifact), inputs)
+    run = measure_on(device, entry, artifact_from(artifact, inputs), inputs)
     if as_json:
         measurements = [{**asdict(m), "unit": m.unit} for m in run.measurements]
         _print_json({**asdict(run), "measurements": measurements})
         return
-    _out.print(f"{device}: {run.verified_inputs} inputs equal the reference, {run.firmware}", highlight=False)
+    _say(f"{device}: {run.verified_inputs} inputs equal the reference, {run.firmware}")
     for m in run.measurements:
-        _out.print(f"  {m.metric:8} {m.value:.6g} {m.unit} {m.kind}: {m.method}", highlight=False, soft_wrap=True)
+        _say(f"  {m.metric:8} {m.value:.6g} {m.unit} {m.kind}: {m.method}")
     for a in run.absent:
-        _out.print(f"  {a.metric:8} absent: {a.reason}", highlight=False, soft_wrap=True)
+        _say(f"  {a.metric:8} absent: {a.reason}")
 
 
 @app.command(epilog="Example: harness pack study.yaml --sparsity 0.5 --clusters 16 --bits 4 --out model.dcc")
@@ -180,7 +175,7 @@ def pack(
         raise UsageError(str(error)) from None
     artifact = pack_network(config, recipe, weights)
     _write(out, artifact)
-    _out.print(f"{out}: {len(artifact)} bytes", highlight=False)
+    _say(f"{out}: {len(artifact)} bytes")
 
 
 @app.command(epilog="Example: harness export quickstart c007 --out c007/")
@@ -192,13 +187,12 @@ def export(
 ) -> None:
     """Write a candidate as a folder of C that compiles with one command."""
     from dccdka.packing.export import compile_command
-
     from harness.deploy import export_candidate
     from harness.results.folder import open_journal
 
     files = export_candidate(open_journal(study, root), candidate, out)
-    _out.print(f"{len(files)} files in {out}. There, this compiles it, and ./example checks it on a stored image:")
-    _out.print(compile_command(candidate), highlight=False, markup=False, soft_wrap=True)
+    _say(f"{len(files)} files in {out}. There, this compiles it, and ./example checks it on a stored image:")
+    _say(compile_command(candidate))
 
 
 @app.command(epilog="Example: harness metrics quickstart --port 9464")
@@ -211,16 +205,13 @@ def metrics(
     """Serve a study's results to Prometheus until Ctrl-C."""
     from harness.config.study import MetricsConfig
     from harness.metrics import MetricsServer, StudyCollector
-    from harness.results.folder import open_journal
-    from harness.results.objectives import Objectives
+    from harness.results.folder import journaled_config, journaled_objectives, open_journal
 
     journal = open_journal(study, root)
-    fact = journal.fact("objectives")
-    if fact is None:
-        raise UsageError(f"study {study!r} has no results yet")
-    collector = StudyCollector(study, Objectives.from_fact(fact), journal.candidates, dict)
+    objectives, name = journaled_objectives(journal), journaled_config(journal).name
+    collector = StudyCollector(name, objectives, journal.candidates, dict)
     server = MetricsServer(MetricsConfig(host=host, port=port), collector)
-    _err.print(f"serving {server.url}; Ctrl-C ends", highlight=False)
+    _say(f"serving {server.url}; Ctrl-C ends", _err)
     try:
         while True:
             time.sleep(3600)
@@ -228,10 +219,29 @@ def metrics(
         server.close()
 
 
+def _check_line(name: str, result: dict[str, Any]) -> str:
+    if result["answers"]:
+        text = f"{result['agent']} {result['build']}, pool {result['pool_bytes']} B, {result['seconds']:.1f} s"
+        return f"ok    {name}: {result['profile']}, {text}"
+    # A file that is missing is told without the device that needs it.
+    about = f"device {name}: "
+    return f"lost  {about}{result['error'].removeprefix(about)}"
+
+
 def _connection_text(entry: DeviceEntry) -> str:
     values = entry.connection.model_dump(mode="json", exclude={"kind"})
     detail = ":".join(str(values[key]) for key in ("host", "port") if key in values)
     return f"{entry.connection.kind} {detail}".strip()
+
+
+def _say(text: str, console: Console = _out, style: str = "") -> None:
+    """One line as it is: names and texts that come from files and devices are no markup."""
+    console.print(_plain(text), style=style, highlight=False, markup=False, soft_wrap=True)
+
+
+def _plain(text: str) -> str:
+    """No device or file can move the cursor: what is not printable is shown as a replacement character."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(text.splitlines()))
 
 
 def _print_json(value: object) -> None:

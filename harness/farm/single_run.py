@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from dccdka.packing import Artifact, ArtifactError, read_artifact
+from dccdka.packing.reference_kernels import patch_bytes
 from harness.config import DeviceEntry, load_profile
 from harness.errors import UsageError
 from harness.farm.device import DeviceOpener
@@ -16,16 +17,32 @@ from harness.farm.session import Hello
 from harness.results.records import DeviceRun
 
 _SEED = 20260
+_MOST_BYTES = 64 << 20  # of all inputs together, and of one inference's arena
+_MOST_WORKING_BYTES = 1 << 30  # of the reference interpreter's largest array for one input
 
 
-def artifact_from(path: Path) -> Artifact:
-    """Raises UsageError naming the file and what is wrong with it."""
+def artifact_from(path: Path, inputs: int) -> Artifact:
+    """An artifact that can be verified on so many inputs. Raises UsageError naming the file and what is wrong."""
     try:
-        return read_artifact(path.read_bytes())
+        artifact = read_artifact(path.read_bytes())
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
     except ArtifactError as error:
         raise UsageError(f"{path}: is not an intact artifact: {error}") from None
+    _check_size(path, artifact, inputs)
+    return artifact
+
+
+def _check_size(path: Path, artifact: Artifact, inputs: int) -> None:
+    # A few bytes may announce tensors that fill this machine's memory, long before a device could refuse them.
+    working = max(patch_bytes(artifact, operator) for operator in artifact.operators)
+    for what, needed, most in (
+        ("an arena", artifact.arena_bytes, _MOST_BYTES),
+        (f"{inputs} inputs (--inputs)", inputs * artifact.input_bytes, _MOST_BYTES),
+        ("one operator in the reference interpreter", working, _MOST_WORKING_BYTES),
+    ):
+        if needed > most:
+            raise UsageError(f"{path}: needs {needed} bytes for {what}; at most {most} are possible here")
 
 
 def random_inputs(artifact: Artifact, count: int) -> VerificationSet:
