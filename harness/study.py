@@ -72,7 +72,7 @@ def search(config: StudyConfig, study_file: Path, root: Path, resume: bool, view
         _serve_metrics(config, objectives, coordinator, farm, view, stack)
 
         with _timed(journal, "teacher"), view.teacher_progress(stop) as on_progress:
-            prepare_teacher(config, dataset, folder, on_progress)
+            prepare_teacher(config, dataset, folder, on_progress, view.say)
         with _timed(journal, "search"), view.watching(config, coordinator, farm, objectives):
             _train_and_measure(config, coordinator, journal, folder, stop)
         return not stop.is_set()

@@ -42,15 +42,15 @@ class View:
     @contextmanager
     def teacher_progress(self, stop: threading.Event) -> Iterator[Callable[[Progress], None]]:
         """Gives the listener of the teacher's training; it raises KeyboardInterrupt once stop is set."""
-        columns = (TextColumn("training the teacher"), BarColumn(), TextColumn("loss {task.fields[loss]:.3f}"))
-        bar = Bar(*columns, TimeRemainingColumn(), console=self._console, disable=self._quiet, transient=True)
-        task = bar.add_task("teacher", total=None, loss=float("nan"))
+        columns = (TextColumn("training the teacher"), BarColumn(), TextColumn("{task.fields[loss]}"))
+        hidden = self._quiet or not self._console.is_terminal
+        bar = Bar(*columns, TimeRemainingColumn(), console=self._console, disable=hidden, transient=True)
+        task = bar.add_task("teacher", total=None, loss="")
 
         def listen(progress: Progress) -> None:
             if stop.is_set():
                 raise KeyboardInterrupt
-            if progress.step % 10 == 0 or progress.step == progress.steps:
-                bar.update(task, completed=progress.step, total=progress.steps, loss=progress.loss)
+            bar.update(task, completed=progress.step, total=progress.steps, loss=f"loss {progress.loss:.3f}")
 
         with bar:
             yield listen

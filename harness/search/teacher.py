@@ -17,11 +17,16 @@ from harness.search.preparation import network, training_config
 
 
 def prepare_teacher(
-    config: StudyConfig, dataset: Dataset, folder: StudyFolder, on_progress: Callable[[Progress], None]
+    config: StudyConfig,
+    dataset: Dataset,
+    folder: StudyFolder,
+    on_progress: Callable[[Progress], None],
+    say: Callable[[str], None],
 ) -> None:
     """Leaves teacher and logits in the folder; does nothing when they are there. Raises UsageError when it diverges."""
     if folder.logits.exists():
         return
+    say(f"training the teacher, {config.teacher.training.epochs} epochs")
     teacher = network(config.teacher, dataset, config.seed)
     settings = training_config(config.teacher.training, config)
     try:
