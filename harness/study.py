@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from dccdka.datasets import Dataset
-from harness.config import DeviceEntry, Profile, StudyConfig, load_inventory, load_profile
+from harness.config import DeviceEntry, Profile, StudyConfig, check_entry, load_inventory, load_profile
 from harness.config.inventory import find_inventory
 from harness.config.yaml_file import line_of
 from harness.errors import UsageError
@@ -89,7 +89,9 @@ def study_devices(config: StudyConfig, study_file: Path) -> Devices:
             known = ", ".join(sorted(inventory.devices))
             where = line_of(study_file, ["devices", position])
             raise UsageError(f"{where}: devices: {name!r} is not in {inventory_file}, which has {known}")
-        devices.append((name, entry, load_profile(entry.profile)))
+        profile = load_profile(entry.profile)
+        check_entry(name, entry, profile)
+        devices.append((name, entry, profile))
     return devices
 
 

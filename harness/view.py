@@ -127,7 +127,7 @@ class _Picture:
     def _devices(self) -> Table:
         table = Table(box=None, show_header=False)
         for device, activity in self._farm.activities().items():
-            table.add_row(device, Text(activity, style="dim" if activity == "idle" else ""))
+            table.add_row(Text(device), Text(activity, style="dim" if activity == "idle" else ""))
         return table
 
     def _summary(self) -> Text:

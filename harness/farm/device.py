@@ -18,6 +18,7 @@ from harness.config import (
     QemuConnection,
     SerialConnection,
     SshConnection,
+    check_entry,
 )
 from harness.emulators.instruction_counter import InstructionCount, count_instructions
 from harness.emulators.loopback_sshd import LoopbackSshd
@@ -75,6 +76,7 @@ class DeviceOpener:
 
     def open(self, name: str, entry: DeviceEntry, profile: Profile) -> OpenDevice:
         """Raises DeviceUnreachable, ProtocolMismatch (also for a board of another profile), or UsageError."""
+        check_entry(name, entry, profile)
         with ExitStack() as resources:
             session = Session(self._connect(name, entry, profile, resources), name)
             resources.callback(session.close)

@@ -109,7 +109,7 @@ def _others(chosen: Sequence[Candidate], objectives: Objectives) -> RenderableTy
             if run is objectives.target_run(candidate.runs):
                 continue
             cells = [shown(run, metric) for metric in ("latency", "ram", "flash", "energy")]
-            table.add_row(candidate.id, run.device, *cells, f"{run.verified_inputs} inputs")
+            table.add_row(candidate.id, Text(run.device), *cells, f"{run.verified_inputs} inputs")
             reasons |= {
                 f"{a.device}: no {a.metric}: {a.reason.partition('; ')[2] or a.reason}": None for a in run.absent
             }

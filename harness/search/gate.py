@@ -1,7 +1,7 @@
 """The gate: what does not fit or is too slow is refused before it costs a training step.
 
-Flash, RAM and latency hardly depend on what the weights learned, so the untrained network with the candidate's sparsity,
-and every cluster in use, stands for the trained one: training can only merge clusters or add zeros.
+Flash, RAM and latency hardly depend on what the weights learned, so the untrained network with the candidate's
+sparsity and every cluster in use stands for the trained one: training can only merge clusters or add zeros.
 """
 
 from __future__ import annotations
