@@ -99,9 +99,11 @@ class Farm:
         devices that did so just before is blamed for that.
         """
         last: DeviceError | None = None
+        tried: list[_Slot] = []
         lost_at_work: list[_Slot] = []
         for _ in range(MAX_ATTEMPTS):
-            slot = self._lease(group, last)
+            slot = self._lease(group, tried, last)
+            tried.append(slot)
             try:
                 with self._exclusive(slot, what) as device:
                     try:
@@ -129,18 +131,18 @@ class Farm:
                     slot.opened.close()
                     slot.opened = None
 
-    def _lease(self, group: Group, last: DeviceError | None) -> _Slot:
+    def _lease(self, group: Group, tried: Sequence[_Slot], last: DeviceError | None) -> _Slot:
         with self._changed:
             while True:
                 healthy = [slot for slot in self._slots if _group(slot) == group and not slot.quarantined]
                 if not healthy:
                     raise NoDeviceLeft(str(group), f"no healthy device is left{f'; last: {last}' if last else ''}")
-                free = [slot for slot in healthy if not slot.leased]
+                # A retry goes to another device where there is one, and rather waits for it than for the same again.
+                untried = [slot for slot in healthy if slot not in tried]
+                free = [slot for slot in untried or healthy if not slot.leased]
                 if free:
-                    # The one that failed least: a retry goes to another device where there is one.
-                    slot = min(free, key=lambda candidate: candidate.failures)
-                    slot.leased = True
-                    return slot
+                    free[0].leased = True
+                    return free[0]
                 if self._stop.is_set():
                     raise NoDeviceLeft(str(group), "the study is being stopped")
                 self._changed.wait(timeout=0.5)

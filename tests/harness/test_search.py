@@ -199,7 +199,7 @@ def test_a_lost_board_is_replaced_by_another_of_its_profile(study: SmallStudy, s
         ({"devices": ["nobody"], "target": "nobody"}, "'nobody' is not in", 2),
         ({"data": {"source": "/nowhere/at/all"}}, "/nowhere/at/all", 2),
         ({"model": {"name": "no_such_module:build"}}, "no_such_module", 2),
-        ({"space": {"bits": {"min": 0, "max": 4}}}, "bits.min is 0", 2),
+        ({"space": {"bits": {"min": 0, "max": 4}}}, "bits.min: is 0", 2),
     ],
 )
 def test_bad_input_ends_in_one_line_before_any_work(

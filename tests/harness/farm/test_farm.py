@@ -54,6 +54,27 @@ def test_a_device_fault_is_tried_again_on_another_device() -> None:
     assert farm_of(FakeOpener(), "a", "b").run(BOARDS, "job", lost_on("a")) == "b"
 
 
+def test_a_retry_waits_for_another_device_rather_than_for_the_lost_one() -> None:
+    opener = FakeOpener()
+    farm = farm_of(opener, "lost", "busy")
+    busy, release = threading.Event(), threading.Event()
+
+    def hold(device: OpenDevice) -> str:
+        if device.name == "lost":
+            raise DeviceLost("lost", "went away")
+        busy.set()
+        release.wait(10)
+        return device.name
+
+    holder = threading.Thread(target=farm.run, args=(BOARDS, "hold", hold))
+    holder.start()
+    busy.wait(10)
+    opener.gone.add("lost")
+    threading.Timer(0.3, release.set).start()
+    assert farm.run(BOARDS, "job", lost_on("lost")) == "busy"
+    holder.join(10)
+
+
 def test_a_candidate_fault_is_not_tried_again() -> None:
     tried: list[str] = []
 
