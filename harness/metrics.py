@@ -7,6 +7,8 @@ Values are read when Prometheus asks, from the study itself, so that what is ser
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from threading import Thread
+from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -96,13 +98,18 @@ class StudyCollector(Collector):
 
 
 class MetricsServer:
-    """Serves a collector over HTTP until closed. Raises UsageError when the port is taken."""
+    """Serves a collector over HTTP until closed.
+
+    A port that nobody asked for is only a preference: another one is taken when it is in use. Raises UsageError when
+    the port asked for cannot be had.
+    """
 
     def __init__(self, where: MetricsConfig, collector: Collector) -> None:
         registry = CollectorRegistry()
         registry.register(collector)
+        ports = [where.port or 0] if "port" in where.model_fields_set else [where.port or 0, 0]
         try:
-            self._server, self._thread = start_http_server(where.port or 0, addr=where.host, registry=registry)
+            self._server, self._thread = _serve(ports, where.host, registry)
         except OSError as error:
             raise UsageError(
                 f"metrics.port: {where.host}:{where.port} cannot be served: {error.strerror}; choose another port,"
@@ -114,3 +121,13 @@ class MetricsServer:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+
+def _serve(ports: Sequence[int], host: str, registry: CollectorRegistry) -> tuple[WSGIServer, Thread]:
+    """On the first port that can be had."""
+    try:
+        return start_http_server(ports[0], addr=host, registry=registry)
+    except OSError:
+        if len(ports) == 1:
+            raise
+        return _serve(ports[1:], host, registry)

@@ -30,8 +30,7 @@ from harness.search.gate import Gate
 from harness.search.optimizer import Optimizer
 from harness.search.preparation import network, study_dataset, verification_inputs
 from harness.search.teacher import prepare_teacher
-from harness.search.trainable import TrainerSettings
-from harness.search.training_pool import TrainingPool
+from harness.search.training_pool import TrainerSettings, TrainingPool
 from harness.view import View
 
 Devices = list[tuple[str, DeviceEntry, Profile]]

@@ -99,7 +99,7 @@ class Limits(StrictModel):
 
 
 class MetricsConfig(StrictModel):
-    """Where Prometheus scrapes; port 0 takes a free one, null serves nothing."""
+    """Where Prometheus scrapes; port 0 takes a free one, null serves nothing, and none given 9464 if it is free."""
 
     host: str = "127.0.0.1"
     port: int | None = Field(default=9464, ge=0, lt=65536)

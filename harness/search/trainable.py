@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -25,16 +24,7 @@ from harness.results.folder import StudyFolder
 from harness.results.journal import Journal
 from harness.results.records import Training
 from harness.search.preparation import network, study_dataset, to_artifact, training_config
-
-
-@dataclass(frozen=True)
-class TrainerSettings:
-    """All that a trainer process is told, as plain values; the journal's URL leads to the rest."""
-
-    journal_url: str
-    folder: str
-    study: dict[str, Any]
-    threads: int
+from harness.search.training_pool import TrainerSettings
 
 
 def train_candidate(config: dict[str, Any]) -> None:

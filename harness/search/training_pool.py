@@ -5,15 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from harness.search.coordinator import Coordinator
-from harness.search.trainable import TrainerSettings
 
-# Read by Ray when it is imported or started, so they are set before the import below takes place.
+# Read by Ray when it is imported or started: nothing that this module imports above may import it.
 _QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_DEDUP_LOGS": "0",
@@ -26,18 +25,31 @@ _QUIET = {
 _OBJECT_STORE_BYTES = 150 * 1024 * 1024
 
 
+@dataclass(frozen=True)
+class TrainerSettings:
+    """All that a trainer process is told, as plain values; the journal's URL leads to the rest."""
+
+    journal_url: str
+    folder: str
+    study: dict[str, Any]
+    threads: int
+
+
 class TrainingPool:
     """A local Ray instance; start it early, since it takes seconds."""
 
     def __init__(self, workers: int, gpus: int) -> None:
         for key, value in _QUIET.items():
             os.environ.setdefault(key, value)
+        # Ray listens on every interface and runs what it is sent: nobody without the token may send it anything.
+        os.environ["RAY_AUTH_MODE"] = "token"
         import ray  # after the environment is set; the import alone takes a second
 
         self._resources = {"cpu": 1.0, "gpu": gpus / workers} if gpus else {"cpu": 1.0}
         for name in ("ray", "ray.tune"):
             logging.getLogger(name).setLevel(logging.CRITICAL)  # what went wrong is told by the coordinator
         ray.init(
+            address="local",  # never a cluster that happens to run here: the journal and the data are on this machine
             num_cpus=workers,
             num_gpus=gpus,
             include_dashboard=False,

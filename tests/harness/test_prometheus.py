@@ -72,6 +72,15 @@ def test_a_port_in_use_is_named(served: MetricsServer) -> None:
         MetricsServer(MetricsConfig(host=LOOPBACK, port=port), StudyCollector("x", None, list, dict))  # type: ignore[arg-type]
 
 
+def test_a_port_that_nobody_asked_for_gives_way(served: MetricsServer) -> None:
+    taken = int(served.url.rsplit(":", 1)[1].removesuffix("/metrics"))
+    where = MetricsConfig().model_copy(update={"port": taken})  # as if the default port were in use
+    where.model_fields_set.discard("port")
+    other = MetricsServer(where, StudyCollector("x", None, list, dict))  # type: ignore[arg-type]
+    assert other.url != served.url
+    other.close()
+
+
 class prometheus:  # noqa: N801 - reads as a statement
     """Debian's Prometheus on loopback, scraping one target every second."""
 
