@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness.config import load_inventory, load_study
+from harness.config import load_inventory, load_profile, load_study
 from harness.config.inventory import DeviceEntry, entry_of, find_inventory
 from harness.errors import DeviceError, HarnessError, UsageError
 from harness.interrupt import EXIT_INTERRUPTED
@@ -82,13 +82,15 @@ def front(study: Study, root: Root = _ROOT, as_json: AsJson = False) -> None:
         found = as_object(name, candidates, objectives)
         _print_json({**found, "stage_seconds": journal.fact("stage_seconds") or {}})
     else:
-        _out.print(as_tables(name, candidates, objectives))
+        _out.print(as_tables(name, candidates, objectives, _out.width))
 
 
 @devices_app.command("list", epilog="Example: harness devices list --json")
 def devices_list(inventory: InventoryFile = None, as_json: AsJson = False) -> None:
     """List the devices of the inventory."""
     entries = load_inventory(find_inventory(inventory)).devices
+    for entry in entries.values():
+        load_profile(entry.profile)  # a misspelt one is told here and not only when the device is opened
     if as_json:
         _print_json({"devices": {name: entry.model_dump(mode="json") for name, entry in entries.items()}})
         return

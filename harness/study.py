@@ -25,7 +25,7 @@ from harness.results.folder import StudyFolder, folder_for_search
 from harness.results.journal import Journal
 from harness.results.objectives import Objectives
 from harness.search.coordinator import Coordinator, Plan
-from harness.search.enrolment import GoldenModel, enrol, fixed_objectives
+from harness.search.enrolment import KnownNetworks, enrol, fixed_objectives
 from harness.search.gate import Gate
 from harness.search.optimizer import Optimizer
 from harness.search.preparation import network, study_dataset, verification_inputs
@@ -51,19 +51,19 @@ def search(config: StudyConfig, study_file: Path, root: Path, resume: bool, view
             dataset = study_dataset(config)
             _same_data(journal, dataset)
             untrained = network(config.model, dataset, config.seed)
-            golden = GoldenModel.of(untrained, dataset)
+            networks = KnownNetworks.of(untrained, dataset, config.space)
 
         verification = VerificationSet(verification_inputs(dataset, config.verify_inputs))
         farm = Farm(devices, stack.enter_context(DeviceOpener(folder.path)), stop)
         stack.callback(farm.close)
         view.say(f"enrolling {', '.join(config.devices)}")
         with _timed(journal, "enrol"):
-            baseline = enrol(farm, journal, golden, verification, config.target)
-        objectives = fixed_objectives(journal, baseline, dataset.classes)
+            enrol(farm, networks.golden, verification)
+            target = farm.group_of(config.target)
+            objectives = fixed_objectives(journal, farm, networks, verification, target, dataset.classes)
 
         known = {candidate.id: candidate.recipe for candidate in journal.candidates()}
         optimizer = Optimizer(config.space, objectives.reference, config.seed, known)
-        target = farm.group_of(config.target)
         profile = next(profile for name, _, profile in devices if name == config.target)
         gate = Gate(farm, target, profile, config.limits, untrained, dataset)
         plan = Plan(journal, optimizer, gate, farm, objectives, verification, config.candidates)
@@ -72,6 +72,7 @@ def search(config: StudyConfig, study_file: Path, root: Path, resume: bool, view
 
         with _timed(journal, "teacher"), view.teacher_progress(stop) as on_progress:
             prepare_teacher(config, dataset, folder, on_progress, view.say)
+        coordinator.start()
         with _timed(journal, "search"), view.watching(config, coordinator, farm, objectives):
             _train_and_measure(config, coordinator, journal, folder, stop)
         return not stop.is_set()
@@ -97,7 +98,6 @@ def study_devices(config: StudyConfig, study_file: Path) -> Devices:
 def _train_and_measure(
     config: StudyConfig, coordinator: Coordinator, journal: Journal, folder: StudyFolder, stop: threading.Event
 ) -> None:
-    coordinator.start()
     try:
         if coordinator.anything_to_train():
             on_gpu = config.compute == "cuda" or (config.compute == "auto" and torch.cuda.is_available())

@@ -18,7 +18,7 @@ from rich.text import Text
 from dccdka.progress import Progress
 from harness.config import StudyConfig
 from harness.farm.farm import Farm
-from harness.results.front_report import RECIPE_HEADINGS, recipe_cells, shown
+from harness.results.front_report import RECIPE_HEADINGS, WIDE_ENOUGH_FOR_RECIPES, recipe_cells, shown
 from harness.results.objectives import Objectives
 from harness.results.pareto import front, hypervolume
 from harness.results.records import ENDS, Candidate
@@ -64,7 +64,11 @@ class View:
             return
         picture = _Picture(config, coordinator, farm, objectives)
         if self._console.is_terminal:
-            with Live(console=self._console, get_renderable=picture.draw, refresh_per_second=_REFRESH_PER_SECOND):
+            with Live(
+                console=self._console,
+                get_renderable=lambda: picture.draw(self._console.width),
+                refresh_per_second=_REFRESH_PER_SECOND,
+            ):
                 yield
             return
         done = threading.Event()
@@ -89,10 +93,10 @@ class _Picture:
         self._on_front: set[str] = set()
         self._hypervolume = 0.0
 
-    def draw(self) -> RenderableType:
+    def draw(self, width: int) -> RenderableType:
         candidates = self._coordinator.candidates()
         self._judge(candidates)
-        return Group(self._candidates(candidates), self._devices(), self._summary())
+        return Group(self._candidates(candidates, width), self._devices(), self._summary())
 
     def _judge(self, candidates: Sequence[Candidate]) -> None:
         """Front and hypervolume change only when a candidate ends; in five dimensions they are not free."""
@@ -102,11 +106,13 @@ class _Picture:
             self._on_front = {candidate.id for candidate in front(candidates, self._objectives)}
             self._hypervolume = hypervolume(candidates, self._objectives)
 
-    def _candidates(self, candidates: Sequence[Candidate]) -> Table:
+    def _candidates(self, candidates: Sequence[Candidate], width: int) -> Table:
         stages = self._coordinator.stages()
         chosen = self._on_front
         table = Table(title=f"study {self._config.name}", title_justify="left", box=box.SIMPLE_HEAD)
-        for heading in ("", *RECIPE_HEADINGS, "state", "validation", "artifact", "latency", "RAM", "energy"):
+        recipes_beside = width >= WIDE_ENOUGH_FOR_RECIPES
+        recipe_headings = RECIPE_HEADINGS if recipes_beside else ()
+        for heading in ("", *recipe_headings, "state", "validation", "artifact", "latency", "RAM", "energy"):
             table.add_column(heading, no_wrap=True)
         # Unfinished ones and the front matter most; a long study would not fit otherwise.
         notable = [c for c in candidates if c.state not in ENDS or c.id in chosen]
@@ -116,7 +122,7 @@ class _Picture:
             training = candidate.training
             table.add_row(
                 f"{'*' if candidate.id in chosen else ' '} {candidate.id}",
-                *recipe_cells(candidate),
+                *(recipe_cells(candidate) if recipes_beside else ()),
                 stages.get(candidate.id, "at the gate" if candidate.state == "proposed" else candidate.state),
                 f"{training.accuracy_validation:.2%}" if training else "",
                 f"{training.artifact_bytes} B" if training else "",

@@ -127,7 +127,7 @@ class StudyConfig(StrictModel):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.target not in self.devices:
-            raise wrong_key("target", f"{self.target!r} is not among devices")
+            raise wrong_key("target", f"{self.target!r} is not among devices: {', '.join(self.devices)}")
         if len(set(self.devices)) != len(self.devices):
             raise wrong_key("devices", "lists a name twice")
         return self

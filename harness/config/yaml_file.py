@@ -83,7 +83,8 @@ def line_of(path: Path, keys: Sequence[str | int]) -> str:
 
 
 def _complaint(path: Path, text: str, error: ValidationError) -> str:
-    first = error.errors()[0]
+    # A misspelt key is told before the key that it leaves missing.
+    first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     keys = [key for key in first["loc"] if not (isinstance(key, str) and key.startswith("function-"))]
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":

@@ -53,11 +53,6 @@ def folder_for_search(
     process is at work on it.
     """
     folder = StudyFolder((root / config.name).resolve())
-    if folder.journal.exists() and not resume:
-        raise UsageError(
-            f"{folder.path}: this study exists already; --resume goes on with it, another name in {study_file} or"
-            " removing the folder begins anew"
-        )
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
         lock = folder.lock.open("a")
@@ -68,6 +63,8 @@ def folder_for_search(
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise UsageError(f"{folder.path}: another process is searching this study; wait for it to end") from None
+        if not resume:
+            _begin_anew(folder, study_file)
         journal = Journal.in_file(folder.journal)
         try:
             _same_settings(journal, config, study_file)
@@ -76,6 +73,24 @@ def folder_for_search(
             journal.close()
             # Ray's snapshots of a run are never restored from: the journal is the truth.
             shutil.rmtree(folder.path / "ray", ignore_errors=True)
+
+
+def _begin_anew(folder: StudyFolder, study_file: Path) -> None:
+    """Removes what a start left behind that failed before it had proposed anything. Raises UsageError otherwise."""
+    if not folder.journal.exists():
+        return
+    journal = Journal.in_file(folder.journal)
+    try:
+        begun = bool(journal.candidates())
+    finally:
+        journal.close()
+    if begun:
+        raise UsageError(
+            f"{folder.path}: this study exists already; --resume goes on with it, another name in {study_file} or"
+            " removing the folder begins anew"
+        )
+    for file in (*folder.path.glob(f"{folder.journal.name}*"), folder.teacher, folder.logits):
+        file.unlink(missing_ok=True)
 
 
 def open_journal(study: str, root: Path) -> Journal:

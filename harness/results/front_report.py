@@ -15,6 +15,8 @@ from harness.results.objectives import Objectives
 from harness.results.pareto import front, hypervolume
 from harness.results.records import Candidate, DeviceRun
 
+WIDE_ENOUGH_FOR_RECIPES = 120
+_REASONS_SHOWN = 3
 RECIPE_HEADINGS = ("T", "zeros", "clusters", "bits")
 
 
@@ -25,6 +27,7 @@ def as_object(study: str, candidates: Sequence[Candidate], objectives: Objective
         "study": study,
         "target": {"profile": objectives.profile, "emulated": objectives.emulated},
         "hypervolume": hypervolume(candidates, objectives),
+        "baseline": objectives.baseline,
         "reference_point": dict(zip(objectives.names, objectives.reference, strict=True)),
         "candidates": [_candidate(candidate, candidate.id in on_front) for candidate in candidates],
     }
@@ -73,13 +76,17 @@ def _absent(a: Absent) -> dict[str, Any]:
     return {"device": a.device, "profile": a.profile, "metric": a.metric, "reason": a.reason}
 
 
-def as_tables(study: str, candidates: Sequence[Candidate], objectives: Objectives) -> RenderableType:
-    """The front on the target, then what the other devices say of the same candidates."""
+def as_tables(study: str, candidates: Sequence[Candidate], objectives: Objectives, width: int) -> RenderableType:
+    """The front on the target, then what the other devices say of the same candidates; width: of the terminal."""
     chosen = front(candidates, objectives)
+    if not chosen:
+        return _no_front(study, candidates)
+    recipes_beside = width >= WIDE_ENOUGH_FOR_RECIPES
+    headings = ["candidate", "validation", "test", "artifact", "latency", "RAM", "flash", "energy"]
     where = f"{objectives.profile} (emulated)" if objectives.emulated else objectives.profile
     table = _table(
         f"{study}: Pareto front on {where}",
-        ["candidate", "validation", "test", "artifact", "latency", "RAM", "flash", "energy", *RECIPE_HEADINGS],
+        [*headings, *(RECIPE_HEADINGS if recipes_beside else ())],
     )
     for candidate in chosen:
         run = objectives.target_run(candidate.runs)
@@ -90,12 +97,25 @@ def as_tables(study: str, candidates: Sequence[Candidate], objectives: Objective
             f"{candidate.training.accuracy_test:.2%}",
             f"{candidate.training.artifact_bytes} B",
             *(shown(run, metric) for metric in ("latency", "ram", "flash", "energy")),
-            *recipe_cells(candidate),
+            *(recipe_cells(candidate) if recipes_beside else ()),
         )
     states = ", ".join(f"{n} {state}" for state, n in _count(candidates).items())
     share = hypervolume(candidates, objectives)
-    table.caption = f"~ estimated. {states}. Hypervolume {share:.4f} of the box to the dense 8-bit network x 1.1."
-    return Group(table, _others(chosen, objectives))
+    table.caption = f"~ estimated. {states}. Hypervolume {share:.4f}, relative to {objectives.baseline}."
+    return Group(table, *(() if recipes_beside else (_recipes(chosen),)), _others(chosen, objectives))
+
+
+def _no_front(study: str, candidates: Sequence[Candidate]) -> RenderableType:
+    states = ", ".join(f"{n} {state}" for state, n in _count(candidates).items()) or "none proposed yet"
+    reasons = [f"  {c.id} {c.state}: {c.reason}" for c in candidates if c.reason][:_REASONS_SHOWN]
+    return Text("\n".join([f"{study}: no candidate has been measured on the target ({states})", *reasons]))
+
+
+def _recipes(chosen: Sequence[Candidate]) -> Table:
+    table = _table("Their recipes", ["candidate", *RECIPE_HEADINGS])
+    for candidate in chosen:
+        table.add_row(candidate.id, *recipe_cells(candidate))
+    return table
 
 
 def _others(chosen: Sequence[Candidate], objectives: Objectives) -> RenderableType:
@@ -105,7 +125,7 @@ def _others(chosen: Sequence[Candidate], objectives: Objectives) -> RenderableTy
     )
     reasons: dict[str, None] = {}
     for candidate in chosen:
-        for run in candidate.runs:
+        for run in sorted(candidate.runs, key=lambda run: run.device):
             if run is objectives.target_run(candidate.runs):
                 continue
             cells = [shown(run, metric) for metric in ("latency", "ram", "flash", "energy")]

@@ -9,7 +9,7 @@ from harness.results.measurement import UNITS, Metric
 from harness.results.records import Candidate, DeviceRun
 
 METRICS: tuple[Metric, ...] = ("latency", "ram", "flash", "energy")
-HEADROOM = 1.1  # the reference point lies this factor beyond the dense baseline, so that the baseline itself counts
+HEADROOM = 1.1  # the reference point lies this factor beyond the baseline, so that the baseline itself counts
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,11 @@ class Objectives:
     emulated: bool
     metrics: tuple[Metric, ...]
     reference: tuple[float, ...]
+    baseline: str = "the dense 8-bit network"
 
     @staticmethod
-    def beyond_baseline(baseline: DeviceRun, classes: int) -> Objectives:
-        """Reference point from the dense 8-bit network's run on the target, and the error of guessing."""
+    def beyond_baseline(name: str, baseline: DeviceRun, classes: int) -> Objectives:
+        """Reference point from the named baseline's run on the target, and the error of guessing."""
         values = [(metric, baseline.value(metric)) for metric in METRICS]
         present = [(metric, value) for metric, value in values if value is not None]
         return Objectives(
@@ -35,6 +36,7 @@ class Objectives:
             emulated=baseline.emulated,
             metrics=tuple(metric for metric, _ in present),
             reference=(1 - 1 / classes, *(HEADROOM * value for _, value in present)),
+            baseline=name,
         )
 
     @property
@@ -64,6 +66,7 @@ class Objectives:
             "emulated": self.emulated,
             "metrics": list(self.metrics),
             "reference": list(self.reference),
+            "baseline": self.baseline,
         }
 
     @staticmethod
@@ -72,4 +75,6 @@ class Objectives:
         metrics, reference = fact["metrics"], fact["reference"]
         if not isinstance(metrics, list) or not isinstance(reference, list) or len(reference) != len(metrics) + 1:
             raise ValueError("objectives and reference point do not match")
-        return Objectives(str(fact["profile"]), bool(fact["emulated"]), tuple(metrics), tuple(reference))
+        return Objectives(
+            str(fact["profile"]), bool(fact["emulated"]), tuple(metrics), tuple(reference), str(fact["baseline"])
+        )

@@ -1,12 +1,13 @@
-"""Before anything is trained: every device answers, and computes a known network as the reference interpreter does.
+"""Before anything is trained: every device answers and computes a known network as the reference interpreter does.
 
-The known network is the study's own, dense and with 8-bit weights. Its run on the target is the baseline that fixes
-the study's reference point; its outputs are what a device must show again whenever it has been reopened.
+The known network, the golden model, is the study's own, untrained and most compressed. The least compressed one that
+fits the target is the baseline that fixes the study's reference point.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from torch import nn
 
@@ -14,9 +15,10 @@ from dccdka.collaborative import post_training
 from dccdka.datasets import Dataset
 from dccdka.packing import Artifact, read_artifact
 from dccdka.recipe import Recipe
-from harness.errors import CandidateError, DeviceError, NotPackable, UsageError
+from harness.config import Space
+from harness.errors import CandidateError, DeviceError, DoesNotFit, NotPackable, UsageError
 from harness.farm.device import OpenDevice
-from harness.farm.farm import Farm
+from harness.farm.farm import Farm, Group
 from harness.farm.measuring import VerificationSet, run_on_device, ship, verify
 from harness.results.journal import Journal
 from harness.results.objectives import Objectives
@@ -27,57 +29,84 @@ _DENSE = Recipe(temperature=1.0, final_sparsity=0.0, clusters=256, bits=8)
 
 
 @dataclass(frozen=True)
-class GoldenModel:
-    """The known network as an artifact."""
+class KnownNetworks:
+    """The study's own untrained network, compressed to what is known beforehand.
 
-    artifact: Artifact
+    golden: the most compressed recipe of the space; what cannot hold it cannot hold any candidate. baselines: named,
+    the least compressed first.
+    """
+
+    golden: Artifact
+    baselines: tuple[tuple[str, Artifact], ...]
 
     @staticmethod
-    def of(untrained: nn.Module, dataset: Dataset) -> GoldenModel:
+    def of(untrained: nn.Module, dataset: Dataset, space: Space) -> KnownNetworks:
         """Raises UsageError when the network cannot be lowered, which is then found before any training."""
-        try:
-            return GoldenModel(read_artifact(to_artifact(post_training(untrained, _DENSE), dataset)))
-        except NotPackable as error:
-            raise UsageError(str(error)) from None
+
+        def packed(recipe: Recipe) -> Artifact:
+            try:
+                return read_artifact(to_artifact(post_training(untrained, recipe), dataset))
+            except NotPackable as error:
+                raise UsageError(str(error)) from None
+
+        bits, clusters, sparsity = space.bits, space.clusters, space.final_sparsity
+        golden = packed(Recipe(1.0, sparsity.max, clusters.min, bits.min))
+        least = packed(Recipe(1.0, sparsity.min, min(clusters.max, 2**bits.max), bits.max))
+        return KnownNetworks(
+            golden,
+            (
+                ("the dense 8-bit network", packed(_DENSE)),
+                ("the least compressed recipe of the space", least),
+                ("the most compressed recipe of the space", golden),
+            ),
+        )
 
 
-def enrol(farm: Farm, journal: Journal, golden: GoldenModel, verification: VerificationSet, target: str) -> DeviceRun:
-    """Opens and checks all devices at once and returns the target's run of the golden model.
+def enrol(farm: Farm, golden: Artifact, verification: VerificationSet) -> None:
+    """Opens all devices at once and has each compute the golden model, now and whenever it is opened again.
 
-    Raises the first DeviceError. A run that the journal holds already is not repeated.
+    Raises the first DeviceError, or UsageError when not even the most compressed candidate fits.
     """
-    artifact = golden.artifact
     one_input = VerificationSet(verification.inputs[:1])
 
     def check(device: OpenDevice) -> None:
         try:
-            ship(device, artifact)
-            verify(device, artifact, one_input)
+            ship(device, golden)
+            verify(device, golden, one_input)
+        except DoesNotFit as error:
+            raise UsageError(
+                f"device {device.name}: not even the most compressed recipe of the space fits ({error}); take a smaller"
+                " network, or allow more sparsity"
+            ) from None
         except CandidateError as error:
-            raise DeviceError(device.name, f"fails on the golden model, so nothing it says counts: {error}") from error
-
-    def baseline(device: OpenDevice) -> DeviceRun:
-        profile, emulated = device.profile.name, device.entry.emulated
-        known = journal.find_run(artifact.sha256, profile, emulated, device.firmware, verification.settings)
-        if known is not None:
-            return known
-        try:
-            return run_on_device(device, artifact, verification)
-        except CandidateError as error:
-            raise DeviceError(device.name, f"cannot run the dense 8-bit network: {error}") from error
+            raise DeviceError(device.name, f"fails on a network that is known to be right: {error}") from error
 
     farm.health_check = check
-    runs = farm.on_every_device(baseline)
-    journal.store_artifact(artifact.data)
-    for run in runs.values():
-        journal.record_run(run)
-    return runs[target]
+    farm.on_every_device(lambda device: None)
 
 
-def fixed_objectives(journal: Journal, baseline: DeviceRun, classes: int) -> Objectives:
+def fixed_objectives(
+    journal: Journal, farm: Farm, networks: KnownNetworks, verification: VerificationSet, target: Group, classes: int
+) -> Objectives:
     """The study's objectives and reference point; what the first run of the study fixed stays."""
     fact = journal.fact("objectives")
     if fact is None:
-        fact = Objectives.beyond_baseline(baseline, classes).to_fact()
+        name, run = _baseline(journal, farm, networks, verification, target)
+        fact = Objectives.beyond_baseline(name, run, classes).to_fact()
         journal.set_fact("objectives", fact)
     return Objectives.from_fact(fact)
+
+
+def _baseline(
+    journal: Journal, farm: Farm, networks: KnownNetworks, verification: VerificationSet, target: Group
+) -> tuple[str, DeviceRun]:
+    """The least compressed network that fits the target, and its run there, journaled."""
+    for name, artifact in networks.baselines:
+        try:
+            run = farm.run(target, "baseline", partial(run_on_device, artifact=artifact, verification=verification))
+        except DoesNotFit:
+            continue
+        journal.store_artifact(artifact.data)
+        journal.record_run(run)
+        return name, run
+    raise UsageError("not even the most compressed recipe of the space fits the target")

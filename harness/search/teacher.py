@@ -26,7 +26,7 @@ def prepare_teacher(
     """Leaves teacher and logits in the folder; does nothing when they are there. Raises UsageError when it diverges."""
     if folder.logits.exists():
         return
-    say(f"training the teacher, {config.teacher.training.epochs} epochs")
+    say(f"training the teacher for {config.teacher.training.epochs} epoch(s)")
     teacher = network(config.teacher, dataset, config.seed)
     settings = training_config(config.teacher.training, config)
     try:

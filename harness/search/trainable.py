@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -41,7 +42,8 @@ def train_candidate(config: dict[str, Any]) -> None:
         journal.set_state(candidate, "failed", str(error))
     except Exception as error:
         # Not the candidate's fault: the study stops with this reason, and trains the candidate when it goes on.
-        journal.set_state(candidate, "accepted", f"{type(error).__name__}: {error}")
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        journal.set_state(candidate, "accepted", f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})")
         raise
     finally:
         journal.close()

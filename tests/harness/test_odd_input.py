@@ -110,7 +110,10 @@ def test_metrics_of_a_study_named_by_its_folder_bear_the_studys_own_name(tmp_pat
         "config",
         {"name": "small", "data": {"source": "x"}, "candidates": 1, "devices": ["a"], "target": "a"},
     )
-    journal.set_fact("objectives", {"profile": "p", "emulated": True, "metrics": ["ram"], "reference": [0.9, 1.0]})
+    journal.set_fact(
+        "objectives",
+        {"profile": "p", "emulated": True, "metrics": ["ram"], "reference": [0.9, 1.0], "baseline": "dense"},
+    )
     journal.close()
     command = [HARNESS, "metrics", str(folder), "--port", "0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:

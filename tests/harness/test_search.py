@@ -212,6 +212,37 @@ def test_bad_input_ends_in_one_line_before_any_work(
     assert not (study.folder / "studies" / study.name / "teacher.safetensors").exists()
 
 
+def test_a_network_too_large_for_the_board_unless_compressed_is_searched(study: SmallStudy) -> None:
+    space = {
+        "final_sparsity": {"min": 0.9, "max": 0.95},
+        "clusters": {"min": 2, "max": 4},
+        "bits": {"min": 2, "max": 3},
+    }
+    study.write(model={"name": "resnet8", "width": 24}, space=space, candidates=1)
+    ended = study.search()
+    assert ended.returncode == 0, ended.stderr
+    report = study.front()
+    assert report["baseline"] == "the least compressed recipe of the space"
+    assert [candidate["state"] for candidate in report["candidates"]] == ["done"]
+
+
+def test_a_network_that_never_fits_is_refused_before_training(study: SmallStudy) -> None:
+    refused = study.write(model={"name": "resnet8", "width": 128}, candidates=1).search()
+    assert refused.returncode == 2
+    assert "not even the most compressed recipe" in refused.stderr
+    assert not (study.folder / "studies" / study.name / "teacher.safetensors").exists()
+
+
+def test_a_start_that_failed_is_no_obstacle_to_the_next(study: SmallStudy) -> None:
+    nowhere = {"desk": {"profile": "stm32f405", "connection": {"kind": "serial", "port": "socket://127.0.0.1:9"}}}
+    assert study.write(inventory=nowhere, devices=["desk"], target="desk").search().returncode == 3
+    (study.folder / "devices.yaml").unlink()
+    study.write(devices=["f405-emulated"], target="f405-emulated", candidates=1, limits={"ram_bytes": 1})
+    ended = study.search()
+    assert ended.returncode == 0, ended.stderr
+    assert "no candidate has been measured" in ended.stdout and "allows 1 B" in ended.stdout
+
+
 def test_a_port_nobody_listens_on_ends_the_search_before_training(study: SmallStudy) -> None:
     desk = {"profile": "stm32f405", "connection": {"kind": "serial", "port": "socket://127.0.0.1:9"}}
     refused = study.write(inventory={"desk": desk}, devices=["desk"], target="desk").search()

@@ -116,6 +116,12 @@ def make_dataset(
             f"{training_source}: label {classes - 1} for {len(training.labels)} images: labels count from 0, one "
             "number per class"
         )
+    missing = np.setdiff1d(np.arange(classes), training.labels)
+    if len(missing):
+        raise DatasetError(
+            f"{training_source}: no image of class {missing[0]}, though labels go up to {classes - 1}"
+            f" ({len(missing)} classes are missing); number the classes 0, 1, 2, ..."
+        )
     if test.labels.max() >= classes:
         raise DatasetError(
             f"{test_source}: label {test.labels.max()} does not occur in the training set, which has {classes} classes"

@@ -118,6 +118,8 @@ def wrapping_label():
     return good()[0], np.full(20, 2**64 - 1, np.uint64), *good()[2:]
 def a_list():
     return list(good())
+def gaps():
+    return good()[0], good()[1] * 3, *good()[2:]
 """
 
 
@@ -139,6 +141,7 @@ def test_a_function_in_the_current_folder_gives_a_data_set(users_module: str) ->
 @pytest.mark.parametrize(
     ("function", "message"),
     [
+        ("gaps", "no image of class 1, though labels go up to 3"),
         ("floats", "training part: images must be uint8 pixels, got float64"),
         ("short", "training part: 20 images but 19 labels"),
         ("unseen", "test part: label 7 does not occur in the training set, which has 2 classes"),

@@ -11,7 +11,7 @@ from harness.results.folder import journaled_config, journaled_objectives, open_
 from harness.results.journal import Journal
 
 CONFIG = {"name": "small", "data": {"source": "fashion-mnist"}, "candidates": 1, "devices": ["a"], "target": "a"}
-OBJECTIVES = {"profile": "p", "emulated": False, "metrics": ["ram"], "reference": [0.9, 1.0]}
+OBJECTIVES = {"profile": "p", "emulated": False, "metrics": ["ram"], "reference": [0.9, 1.0], "baseline": "dense"}
 
 
 @pytest.fixture
