@@ -15,7 +15,7 @@ from harness.results.objectives import Objectives
 from harness.results.pareto import front, hypervolume
 from harness.results.records import Candidate, DeviceRun
 
-WIDE_ENOUGH_FOR_RECIPES = 120
+WIDE_ENOUGH_FOR_RECIPES = 106
 _REASONS_SHOWN = 3
 RECIPE_HEADINGS = ("T", "zeros", "clusters", "bits")
 
@@ -102,7 +102,8 @@ def as_tables(study: str, candidates: Sequence[Candidate], objectives: Objective
     states = ", ".join(f"{n} {state}" for state, n in _count(candidates).items())
     share = hypervolume(candidates, objectives)
     table.caption = f"~ estimated. {states}. Hypervolume {share:.4f}, relative to {objectives.baseline}."
-    return Group(table, *(() if recipes_beside else (_recipes(chosen),)), _others(chosen, objectives))
+    recipes = () if recipes_beside else (_recipes(chosen), Text(""))
+    return Group(table, Text(""), *recipes, _others(chosen, objectives))
 
 
 def _no_front(study: str, candidates: Sequence[Candidate]) -> RenderableType:
@@ -150,7 +151,9 @@ def recipe_cells(candidate: Candidate) -> list[str]:
 
 
 def _table(title: str, headings: Sequence[str]) -> Table:
-    table = Table(title=title, title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD)
+    # Tight enough for the eight columns of the front on a terminal of 80.
+    table = Table(title=title, title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.show_edge = table.pad_edge = False
     for heading in headings:
         table.add_column(heading, justify="left" if heading in ("candidate", "device") else "right", no_wrap=True)
     return table
