@@ -17,7 +17,7 @@ from rich.text import Text
 from harness.config import load_inventory, load_profile, load_study
 from harness.config.inventory import DeviceEntry, entry_of, find_inventory
 from harness.errors import DeviceError, HarnessError, UsageError
-from harness.interrupt import EXIT_INTERRUPTED
+from harness.interrupt import EXIT_INTERRUPTED, stopped_by_interrupt
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -214,11 +214,11 @@ def metrics(
     collector = StudyCollector(name, objectives, journal.candidates, dict)
     server = MetricsServer(MetricsConfig(host=host, port=port), collector)
     _say(f"serving {server.url}; Ctrl-C ends", _err)
-    try:
-        while True:
-            time.sleep(3600)
-    finally:
-        server.close()
+    # A handler of our own ends it also where SIGINT was ignored at the start, as for a shell's background jobs.
+    with stopped_by_interrupt(lambda line: None) as stop:
+        stop.wait()
+    server.close()
+    sys.exit(EXIT_INTERRUPTED)
 
 
 def _check_line(name: str, result: dict[str, Any]) -> str:
