@@ -5,7 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Self
+from typing import Any, Literal, Self, get_args
+
+LossWeighting = Literal["mix", "t_squared", "sum"]
+PruningMode = Literal["layer", "global", "filters"]
+CentroidInit = Literal["linear", "density", "forgy"]
+Observer = Literal["min-max", "moving-average", "percentile"]
 
 
 class RecipeError(ValueError):
@@ -48,12 +53,14 @@ class Schedule:
     quantization_begin: float = 0.7
     quantization_final: float = 0.85
     noise: float = 0.5
+    noise_block: int = 1
     interval: int = 4
+    refit: int = 0
 
     def __post_init__(self) -> None:
         for name in ("warm_up", "pruning_begin", "pruning_end", "clustering_begin", "quantization_begin"):
             value = getattr(self, name)
-            _require(_is_real(value) and 0 <= value < 1, f"schedule.{name}", value, "a fraction, 0 <= it < 1")
+            _require(_is_real(value) and 0 <= value <= 1, f"schedule.{name}", value, "a fraction, 0 <= it <= 1")
         _require(
             _is_real(self.quantization_final) and self.quantization_begin <= self.quantization_final <= 1,
             "schedule.quantization_final",
@@ -73,25 +80,51 @@ class Schedule:
             f"at least schedule.pruning_end ({self.pruning_end}): only weights that stay are clustered",
         )
         _require(_is_real(self.noise) and 0 <= self.noise <= 1, "schedule.noise", self.noise, "from 0 to 1")
+        for name, unit in (("noise_block", "weights"), ("interval", "steps")):
+            value = getattr(self, name)
+            _require(_is_integer(value) and value >= 1, f"schedule.{name}", value, f"1 or more {unit}")
         _require(
-            _is_integer(self.interval) and self.interval >= 1, "schedule.interval", self.interval, "1 or more steps"
+            _is_integer(self.refit) and self.refit >= 0, "schedule.refit", self.refit, "0 (never) or more renewals"
         )
+
+
+@dataclass(frozen=True)
+class LayerRule:
+    """Other values for some layers; None keeps the recipe's.
+
+    match: "first", "last", "depthwise", a module's name, or a shell pattern of names such as "stage3.*". Where several
+    rules match a layer, the later one wins, field by field. final_sparsity 0 leaves a layer out of pruning.
+    """
+
+    match: str
+    final_sparsity: float | None = None
+    clusters: int | None = None
+    bits: int | None = None
 
 
 @dataclass(frozen=True)
 class Recipe:
     """One setting of the hyperparameters.
 
-    temperature: T of Eq. 2, 1 to 100. final_sparsity: s_f of Eq. 8, share of each layer's weights that are zero.
-    clusters: distinct values of a layer, zero included. bits: n of Eq. 4. alpha: weight of the soft loss; None is the
-    paper's unweighted sum (Eq. 15).
+    temperature: T of Eq. 2, 1 to 100. final_sparsity, initial_sparsity: s_f and s_i of Eq. 8, share of weights that
+    are zero. clusters: distinct values of a layer, zero included; None shares no weights, every code may be used.
+    bits: n of Eq. 4. loss: "mix" alpha T^2 L1 + (1 - alpha) L2 (Hinton et al.), "t_squared" T^2 L1 + L2, "sum" L1 + L2,
+    the paper's Eq. 15. pruning: the smallest weights of each "layer", those of the whole network ("global"), or whole
+    "filters", which are removed from the graph. centroid_init: of k-means (Eq. 9). observer: how the range of an
+    activation is taken from calibration. layers: exceptions, see LayerRule.
     """
 
     temperature: float
     final_sparsity: float
-    clusters: int
+    clusters: int | None
     bits: int
-    alpha: float | None = 0.5
+    alpha: float = 0.5
+    loss: LossWeighting = "mix"
+    initial_sparsity: float = 0.0
+    pruning: PruningMode = "layer"
+    centroid_init: CentroidInit = "linear"
+    observer: Observer = "min-max"
+    layers: tuple[LayerRule, ...] = ()
     schedule: Schedule = field(default_factory=Schedule)
 
     def __post_init__(self) -> None:

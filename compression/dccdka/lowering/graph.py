@@ -29,20 +29,31 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Window:
-    """Kernel, stride and padding of a sliding window, each (y, x)."""
+    """Kernel, stride, padding and dilation of a sliding window, each (y, x).
+
+    padding is what lies above and left of the image; how much lies below and right of it follows from the output's
+    size, so that it may differ.
+    """
 
     kernel: tuple[int, int]
     stride: tuple[int, int]
     padding: tuple[int, int]
+    dilation: tuple[int, int] = (1, 1)
 
     @property
     def taps(self) -> int:
         return self.kernel[0] * self.kernel[1]
 
+    @property
+    def extent(self) -> tuple[int, int]:
+        """Rows and columns from the first tap to the last, both included."""
+        y, x = (dilation * (kernel - 1) + 1 for dilation, kernel in zip(self.dilation, self.kernel, strict=True))
+        return y, x
+
     def output_size(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width of the output for an input of this size; may be below 1 if the window does not fit."""
-        sizes = zip((height, width), self.kernel, self.stride, self.padding, strict=True)
-        y, x = ((size + 2 * padding - kernel) // stride + 1 for size, kernel, stride, padding in sizes)
+        """Height and width of the output with equal padding on both sides; below 1 if the window does not fit."""
+        sizes = zip((height, width), self.extent, self.stride, self.padding, strict=True)
+        y, x = ((size + 2 * padding - extent) // stride + 1 for size, extent, stride, padding in sizes)
         return y, x
 
 
@@ -123,7 +134,86 @@ class ReLU:
     high: int = 127
 
 
-Operator = Convolution | Add | AveragePool | MaxPool | ReLU
+@dataclass(frozen=True)
+class Multiply:
+    """Product of two tensors of one shape, or of an image and a 1 x 1 image of as many channels (squeeze-excite).
+
+    The broadcast one is always `second`. y = requantise((a - z_a) * (b - z_b)).
+    """
+
+    input: int
+    second: int
+    output: int
+    multiplier: int
+    shift: int
+    low: int = -128
+    high: int = 127
+
+
+@dataclass(frozen=True)
+class Concatenate:
+    """The channels of `input`, then those of `second`, each with its own multiplier and a common shift.
+
+    Three tensors and more are a chain of these; a tensor whose scale and zero point are the output's passes unchanged.
+    """
+
+    input: int
+    second: int
+    output: int
+    multiplier: int
+    second_multiplier: int
+    shift: int
+    low: int = -128
+    high: int = 127
+
+
+@dataclass(frozen=True)
+class Pad:
+    """Real zeros around an image; how many lie below and right of it follows from the output's size.
+
+    Input and output share scale and zero point.
+    """
+
+    input: int
+    output: int
+    top: int
+    left: int
+
+
+@dataclass(frozen=True, eq=False)
+class Lookup:
+    """y = table[x + 128], int8 [256]: any function of single values (sigmoid, SiLU, hard-swish, ...)."""
+
+    input: int
+    output: int
+    table: NDArray[np.int8]
+
+
+@dataclass(frozen=True, eq=False)
+class Softmax:
+    """Over the channels of each pixel; exponentials uint16 [256], the value at d standing for exp(-d * input scale).
+
+    e = exponentials[max - x]; y = min(255, (256 e + sum // 2) // sum) - 128: output scale 1/256, zero point -128.
+    The value at 0 is 2^15, so that the sum is never zero and at most 65535 of them fit 32 bits.
+    """
+
+    input: int
+    output: int
+    exponentials: NDArray[np.uint16]
+
+
+@dataclass(frozen=True)
+class ArgMax:
+    """Index of the largest channel of each pixel, the first of equal ones; output scale 1, zero point -128, 1 channel.
+
+    At most 256 channels.
+    """
+
+    input: int
+    output: int
+
+
+Operator = Convolution | Add | Multiply | Concatenate | AveragePool | MaxPool | Pad | ReLU | Lookup | Softmax | ArgMax
 
 
 @dataclass(frozen=True)
@@ -138,4 +228,5 @@ class IntegerGraph:
 
 def inputs_of(operator: Operator) -> tuple[int, ...]:
     """Indices of the tensors that the operator reads."""
-    return (operator.input, operator.second) if isinstance(operator, Add) else (operator.input,)
+    two = isinstance(operator, Add | Multiply | Concatenate)
+    return (operator.input, operator.second) if two else (operator.input,)
