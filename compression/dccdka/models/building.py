@@ -6,29 +6,46 @@ import torch
 from torch import Tensor, nn
 
 from dccdka.function_reference import FunctionReferenceError, call_function, in_one_line
-from dccdka.models.resnet8 import ResNet8
+from dccdka.models.zoo import NETWORKS
 
 
 class ModelError(Exception):
     """A model cannot be built, or does not fit the data; the message names the model and what to do."""
 
 
-def build_model(spec: str, *, width: int, image_shape: tuple[int, int, int], classes: int) -> nn.Module:
-    """An untrained model for images of image_shape (c, h, w): "resnet8", or "module:function".
+def build_model(spec: str, *, width: int | None = None, image_shape: tuple[int, int, int], classes: int) -> nn.Module:
+    """An untrained model for images of image_shape (c, h, w): a name of NETWORKS, or "module:function".
 
-    The function is called with width, image_shape and classes as keywords and returns an nn.Module that gives logits
-    [n, classes]. Initial weights come from torch's global generator: seed it first. Raises ModelError.
+    width: channels of the first layer, to which all others keep the published proportion; None is the published one.
+    The efficientnets and mobilenetv2 round channels to multiples of 8. A function is called with width, image_shape
+    and classes as keywords and returns an nn.Module that gives logits [n, classes]. Initial weights come from torch's
+    global generator: seed it first. Raises ModelError.
     """
-    if width < 1:
+    if width is not None and width < 1:
         raise ModelError(f"model {spec!r}: width must be at least 1, got {width}")
     if ":" in spec:
         return _build_users_model(spec, width, image_shape, classes)
-    if spec != "resnet8":
-        raise ModelError(f'model {spec!r} is unknown: use "resnet8" or "module:function"')
-    return ResNet8(width=width, channels=image_shape[0], classes=classes)
+    network = NETWORKS.get(spec)
+    if network is None:
+        names = ", ".join(f'"{name}"' for name in NETWORKS)
+        raise ModelError(f'model {spec!r} is unknown: use "module:function", or one of {names}')
+    if width is None:
+        width = network.width
+    if network.fixed and (width, image_shape, classes) != (network.width, network.image_shape, network.classes):
+        raise ModelError(
+            f"model {spec!r}: the benchmark's is for images of shape {network.image_shape}, {network.classes} outputs "
+            f"and width {network.width}, not {image_shape}, {classes} and {width}; use {network.similar}"
+        )
+    if min(image_shape[1:]) < network.smallest_side:
+        side = network.smallest_side
+        raise ModelError(
+            f"model {spec!r}: images must have at least {side}x{side} pixels, these have "
+            f"{image_shape[1]}x{image_shape[2]}; enlarge them or use {network.similar}"
+        )
+    return network.build(width, image_shape, classes)
 
 
-def _build_users_model(spec: str, width: int, image_shape: tuple[int, int, int], classes: int) -> nn.Module:
+def _build_users_model(spec: str, width: int | None, image_shape: tuple[int, int, int], classes: int) -> nn.Module:
     try:
         model = call_function(spec, width=width, image_shape=image_shape, classes=classes)
     except FunctionReferenceError as error:
