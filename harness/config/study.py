@@ -72,10 +72,10 @@ class DataConfig(StrictModel):
 
 
 class ModelConfig(StrictModel):
-    """name: "resnet8" or "module:function"."""
+    """name: one of dccdka.models.NETWORKS or "module:function"; width null: the published one."""
 
     name: str = "resnet8"
-    width: int = Field(default=8, gt=0, le=256)
+    width: int | None = Field(default=None, gt=0, le=256)
 
 
 class TrainingSettings(StrictModel):
@@ -85,7 +85,6 @@ class TrainingSettings(StrictModel):
 
 
 class TeacherConfig(ModelConfig):
-    width: int = Field(default=16, gt=0, le=256)
     training: TrainingSettings = TrainingSettings()
 
 
