@@ -64,11 +64,25 @@ def _inside(key: str, given: FloatRange | IntRange, lowest: float, highest: floa
             raise wrong_key(f"{key}.{end}", f"is {value:g}; possible are {lowest:g} to {highest:g}")
 
 
+ImageLength = Annotated[int, Field(ge=1, le=65_535)]
+
+
 class DataConfig(StrictModel):
-    """source: "fashion-mnist", a folder of idx files, or "module:function"."""
+    """source: "fashion-mnist", a folder, a .npz file, or "module:function" (docs/datasets.md).
+
+    The other keys but validation say how a folder of image files is read, and are the fields of
+    dccdka.datasets.ImageOptions.
+    """
 
     source: str = Field(min_length=1)
     validation: int = Field(default=5000, gt=0)
+    layout: Literal["folders", "casia-iris-v4", "ubiris-v1", "ubiris-v2"] | None = None
+    size: tuple[ImageLength, ImageLength] | None = None
+    channels: Literal[1, 3] | None = None
+    split: Literal["by-image", "subject-disjoint"] | None = None
+    class_from: str | None = None
+    subject_from: str | None = None
+    test_share: float | None = Field(default=None, gt=0, lt=1)
 
 
 class ModelConfig(StrictModel):

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from dccdka.collaborative import CompressedModel
-from dccdka.datasets import Dataset, DatasetError, load_dataset
+from dccdka.datasets import Dataset, DatasetError, ImageOptions, load_dataset
 from dccdka.lowering import LoweringError, lower
 from dccdka.models import ModelError, build_model
 from dccdka.packing import PackingError, pack, to_device_input
@@ -22,10 +22,11 @@ CALIBRATION_IMAGES = 512
 
 def study_dataset(config: StudyConfig) -> Dataset:
     """Raises UsageError naming what is wrong with the data."""
+    images = ImageOptions(**config.data.model_dump(exclude={"source", "validation"}))
     try:
-        return load_dataset(config.data.source, validation=config.data.validation, seed=config.seed)
+        return load_dataset(config.data.source, validation=config.data.validation, seed=config.seed, images=images)
     except DatasetError as error:
-        raise UsageError(f"data.source: {error}") from None
+        raise UsageError(f"data: {error}") from None
 
 
 def network(model: ModelConfig, dataset: Dataset, seed: int) -> nn.Module:

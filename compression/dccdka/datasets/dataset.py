@@ -74,7 +74,7 @@ def _array(given: object, what: str) -> NDArray[Any]:
 def _checked(split: Split, source: str) -> Split:
     images, labels = _array(split.images, f"{source}: images"), _array(split.labels, f"{source}: labels")
     if images.dtype != np.uint8:
-        raise DatasetError(f"{source}: images must be uint8 pixels, got {images.dtype}")
+        raise DatasetError(f"{source}: images must be uint8 pixels, got {images.dtype}; scale them to 0..255")
     if images.ndim == 3:
         images = images[:, np.newaxis]
     if images.ndim != 4 or 0 in images.shape:
@@ -98,10 +98,41 @@ def _hash(*splits: Split) -> str:
     return digest.hexdigest()
 
 
+def held_out_images(order: NDArray[np.int64], labels: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """The first `count` images in this order, sorted, passing over the last image of every class, which stays.
+
+    order is a permutation of the images, labels [n] their classes. Fewer than `count` if there are no more.
+    """
+    _, from_end = np.unique(labels[order][::-1], return_index=True)
+    return np.sort(np.delete(order, len(order) - 1 - from_end)[:count])
+
+
+def held_out_subjects(subjects: NDArray[np.int64], count: int, seed: int) -> NDArray[np.int64]:
+    """All images, sorted, of as many subjects, drawn by seed, as it takes to have `count` images.
+
+    subjects [n] are the images' subjects. All images if there are not so many.
+    """
+    drawn, sizes = np.unique(subjects, return_counts=True)
+    order = np.random.default_rng(seed).permutation(len(drawn))
+    enough = int(np.searchsorted(np.cumsum(sizes[order]), count)) + 1
+    return np.flatnonzero(np.isin(subjects, drawn[order[:enough]]))
+
+
 def make_dataset(
-    name: str, training: Split, test: Split, *, training_source: str, test_source: str, validation: int, seed: int
+    name: str,
+    training: Split,
+    test: Split,
+    *,
+    training_source: str,
+    test_source: str,
+    validation: int,
+    seed: int,
+    subjects: NDArray[np.int64] | None = None,
 ) -> Dataset:
-    """Check two sets and split `validation` images, drawn by seed, off the training set. Errors name the sources."""
+    """Check two sets and split `validation` images, drawn by seed, off the training set. Errors name the sources.
+
+    With subjects [n] of the training images, whole subjects are drawn, until there are at least `validation` images.
+    """
     training, test = _checked(training, training_source), _checked(test, test_source)
     if test.images.shape[1:] != training.images.shape[1:]:
         raise DatasetError(
@@ -126,11 +157,8 @@ def make_dataset(
         raise DatasetError(
             f"{test_source}: label {test.labels.max()} does not occur in the training set, which has {classes} classes"
         )
-    count = len(training.labels)
-    if not 0 < validation < count:
-        raise DatasetError(f"{training_source}: cannot split {validation} validation images off {count}")
-    order = np.random.default_rng(seed).permutation(count)
-    held_out, kept = np.sort(order[:validation]), np.sort(order[validation:])
+    held_out = _validation_images(training.labels, classes, subjects, training_source, validation, seed)
+    kept = np.setdiff1d(np.arange(len(training.labels)), held_out)
     train = Split(training.images[kept], training.labels[kept])
     return Dataset(
         name=name,
@@ -141,3 +169,29 @@ def make_dataset(
         normalization=normalization_of(train.images),
         sha256=_hash(training, test),
     )
+
+
+def _validation_images(
+    labels: NDArray[np.int64],
+    classes: int,
+    subjects: NDArray[np.int64] | None,
+    source: str,
+    validation: int,
+    seed: int,
+) -> NDArray[np.int64]:
+    count = len(labels)
+    if not 0 < validation <= count - classes:
+        raise DatasetError(
+            f"{source}: cannot split {validation} validation images off {count} and leave each of {classes} classes an "
+            "image to train on; choose another number for validation"
+        )
+    if subjects is None:
+        return held_out_images(np.random.default_rng(seed).permutation(count), labels, validation)
+    held_out = held_out_subjects(subjects, validation, seed)
+    missing = np.setdiff1d(labels, np.delete(labels, held_out))
+    if len(missing):
+        raise DatasetError(
+            f"{source}: with {validation} validation images split off by subject, no image of {len(missing)} of "
+            f"{classes} classes is left to train on; lower validation, or take another seed"
+        )
+    return held_out

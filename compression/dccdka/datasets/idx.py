@@ -7,11 +7,13 @@ import math
 import struct
 import zlib
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dccdka.datasets.dataset import DatasetError, Split
+from dccdka.datasets.memory import require_memory
 
 _UINT8 = 0x08
 
@@ -19,26 +21,34 @@ _UINT8 = 0x08
 def read_idx(path: Path) -> NDArray[np.uint8]:
     """The array of bytes in an IDX file. Raises DatasetError naming the file when it is no whole IDX file of bytes."""
     try:
-        data = path.read_bytes()
-        if path.suffix == ".gz":
-            data = gzip.decompress(data)
+        with path.open("rb") as file:
+            return _read(gzip.GzipFile(fileobj=file) if path.suffix == ".gz" else file, path)
     except (OSError, EOFError, zlib.error) as error:
         raise DatasetError(f"{path}: cannot be read ({error}); copy or download it again") from error
+
+
+def _read(file: BinaryIO | gzip.GzipFile, path: Path) -> NDArray[np.uint8]:
+    data = file.read(4)
     if len(data) < 4 or data[:2] != b"\0\0" or data[2] != _UINT8 or data[3] == 0:
         raise DatasetError(
             f"{path}: not an IDX file of bytes: it begins with {data[:4].hex(' ')}, expected 00 00 08 and the number "
             "of dimensions"
         )
-    header = 4 + 4 * data[3]
-    if len(data) < header:
-        raise DatasetError(f"{path}: truncated inside its header of {header} bytes")
-    shape = struct.unpack(f">{data[3]}I", data[4:header])
-    if len(data) - header != math.prod(shape):
+    lengths = file.read(4 * data[3])
+    if len(lengths) < 4 * data[3]:
+        raise DatasetError(f"{path}: truncated inside its header of {4 + 4 * data[3]} bytes")
+    shape = struct.unpack(f">{data[3]}I", lengths)
+    size = math.prod(shape)
+    require_memory(size, str(path), "keep fewer images in the file")
+    # One byte more than there should be: a file that goes on is wrong, however long a gzip file would go on.
+    pixels = file.read(size + 1)
+    if len(pixels) != size:
+        held = f"{len(pixels)}" if len(pixels) < size else f"more than {size}"
         raise DatasetError(
-            f"{path}: holds {len(data) - header} bytes of data, its header says {' x '.join(map(str, shape))} = "
-            f"{math.prod(shape)}; copy or download it again"
+            f"{path}: holds {held} bytes of data, its header says {' x '.join(map(str, shape))} = {size}; copy or "
+            "download it again"
         )
-    return np.frombuffer(data, np.uint8, offset=header).reshape(shape).copy()
+    return np.frombuffer(pixels, np.uint8).reshape(shape).copy()
 
 
 def read_idx_pair(images_path: Path, labels_path: Path) -> Split:
