@@ -2,4 +2,74 @@
 
 This package holds the algorithm, the data it trains on, and the way from a trained module to the packed artifact. It
 knows nothing of devices, searches or reports.
+
+    compressed = dccdka.compress(model, "fashion-mnist", dccdka.Recipe(4.0, 0.8, 16, 4), teacher)
 """
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dccdka.collaborative import Collaboration as Collaboration
+    from dccdka.collaborative import CompressedModel as CompressedModel
+    from dccdka.collaborative import post_training as post_training
+    from dccdka.datasets import Dataset as Dataset
+    from dccdka.datasets import load_dataset as load_dataset
+    from dccdka.distillation import distillation_loss as distillation_loss
+    from dccdka.learning_rate import learning_rate_factor as learning_rate_factor
+    from dccdka.lowering import lower as lower
+    from dccdka.models import build_model as build_model
+    from dccdka.packing import pack as pack
+    from dccdka.progress import Progress as Progress
+    from dccdka.recipe import LayerRule as LayerRule
+    from dccdka.recipe import Recipe as Recipe
+    from dccdka.recipe import Schedule as Schedule
+    from dccdka.teachers import NetworkTeacher as NetworkTeacher
+    from dccdka.teachers import OnnxTeacher as OnnxTeacher
+    from dccdka.teachers import ParallelTeacher as ParallelTeacher
+    from dccdka.teachers import StoredLogits as StoredLogits
+    from dccdka.training import accuracy as accuracy
+    from dccdka.training import compress as compress
+    from dccdka.training import train_teacher as train_teacher
+    from dccdka.training_config import TrainingConfig as TrainingConfig
+
+# Importing torch takes a second: a name brings its module along when it is first used.
+_HOMES = {
+    "Collaboration": "collaborative",
+    "CompressedModel": "collaborative",
+    "Dataset": "datasets",
+    "LayerRule": "recipe",
+    "NetworkTeacher": "teachers",
+    "OnnxTeacher": "teachers",
+    "ParallelTeacher": "teachers",
+    "Progress": "progress",
+    "Recipe": "recipe",
+    "Schedule": "recipe",
+    "StoredLogits": "teachers",
+    "TrainingConfig": "training_config",
+    "accuracy": "training",
+    "build_model": "models",
+    "compress": "training",
+    "distillation_loss": "distillation",
+    "learning_rate_factor": "learning_rate",
+    "load_dataset": "datasets",
+    "lower": "lowering",
+    "pack": "packing",
+    "post_training": "collaborative",
+    "train_teacher": "training",
+}
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -2,193 +2,170 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dccdka.batches import Batches
-from dccdka.collaborative import Collaboration, CompressedModel
-from dccdka.datasets import Dataset, Normalization, Split
+from dccdka.batches import Batch, Batches
+from dccdka.checkpoint import Checkpoint, CheckpointError
+from dccdka.collaborative import CompressedModel
+from dccdka.datasets import Dataset, load_dataset
 from dccdka.distillation import distillation_loss
-from dccdka.learning_rate import learning_rate_factor
-from dccdka.progress import OnProgress, Progress, ignore_progress
+from dccdka.divergence import DivergedError
+from dccdka.evaluation import NetworkError, accuracy, require_logits
+from dccdka.fitting import fit
+from dccdka.learner import Learner
+from dccdka.progress import OnProgress, ignore_progress
 from dccdka.recipe import Recipe
+from dccdka.teachers import NetworkTeacher, StoredLogits, Teacher, TeacherError, Training
+from dccdka.teachers.stored import split_sha256
+from dccdka.training_config import TrainingConfig, TrainingConfigError, resolve_device
 
-EVALUATION_BATCH = 256
-# The loss is looked at this often: each look waits for the GPU, and a loss that is not a number stays so.
-REPORT_INTERVAL = 10
-TEACHER_WARM_UP = 0.2
+__all__ = [
+    "AnyTeacher",
+    "CheckpointError",
+    "DivergedError",
+    "NetworkError",
+    "TrainingConfig",
+    "TrainingConfigError",
+    "accuracy",
+    "compress",
+    "resolve_device",
+    "teacher_logits",
+    "train_teacher",
+]
 
-BeforeStep = Callable[[int], None]
-# (logits [n, classes], labels int64 [n], indices of the images in the training split int64 [n]) -> loss
-BatchLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
+AnyTeacher = nn.Module | Sequence[nn.Module] | NDArray[np.float32] | Teacher | None
 
-
-class DivergedError(Exception):
-    """The loss became infinite or not a number; the message names the step."""
-
-
-class TrainingConfigError(ValueError):
-    """A training cannot be run as configured; the message names the field."""
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """epochs: passes over the training split. learning_rate: Adam's at the peak. device: "cpu", "cuda" or "auto"."""
-
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    seed: int = 0
-    device: str = "auto"
-
-    def __post_init__(self) -> None:
-        if self.epochs < 1:
-            raise TrainingConfigError(f"epochs: must be at least 1, got {self.epochs}")
-        if self.batch_size < 2:
-            raise TrainingConfigError(f"batch_size: must be at least 2, got {self.batch_size}")
-        if not 0 < self.learning_rate < math.inf:
-            raise TrainingConfigError(f"learning_rate: must be above 0, got {self.learning_rate}")
-        if self.device not in ("cpu", "cuda", "auto"):
-            raise TrainingConfigError(f'device: must be "cpu", "cuda" or "auto", got {self.device!r}')
-        if self.device == "cuda" and not torch.cuda.is_available():
-            raise TrainingConfigError('device: "cuda" is not available here; use "cpu" or "auto"')
-
-
-def resolve_device(device: str) -> torch.device:
-    """The device of "cpu", "cuda" or "auto" (the GPU if there is one)."""
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(device)
+_DEFAULT = TrainingConfig()
+# What of a configuration a training may go on with changed: it touches no result on the same device.
+_FREE = ("device", "checkpoint_every")
 
 
 def train_teacher(
-    model: nn.Module, dataset: Dataset, config: TrainingConfig, on_progress: OnProgress = ignore_progress
+    model: nn.Module,
+    dataset: Dataset,
+    config: TrainingConfig,
+    on_progress: OnProgress = ignore_progress,
+    *,
+    checkpoint: Path | None = None,
 ) -> None:
-    """Train the model in place on the labels (Eq. 12) and leave it in eval mode, on the CPU. Raises DivergedError."""
+    """Train the model in place on the labels (Eq. 12) and leave it in eval mode, on the CPU.
 
-    def loss_of(logits: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
-        return F.cross_entropy(logits, labels)
-
+    checkpoint: as for `compress`. Raises TrainingConfigError, NetworkError, CheckpointError, DivergedError.
+    """
     batches = _training_batches(dataset, config)
-    model.to(batches.labels.device)
-
-    def factor(step: int, steps: int) -> float:
-        return learning_rate_factor(step, steps, warm_up=TEACHER_WARM_UP, decay_begin=TEACHER_WARM_UP)
-
-    _fit(model, batches, config, loss_of, factor, lambda step: None, on_progress)
+    require_logits(model, dataset, "model")
+    file = _checkpoint(checkpoint, model, dataset, config, {"kind": "labels alone"})
+    learner = Learner("the network", model, config, batches.labels.device, config.epochs * batches.per_epoch)
+    fit(learner, batches, _loss_of_labels, config, on_progress, checkpoint=file)
     model.cpu().eval()
 
 
 def teacher_logits(model: nn.Module, dataset: Dataset, *, device: str = "auto") -> NDArray[np.float32]:
     """The teacher's logits [n, classes] for the training split in its order; the temperature is applied later."""
-    outputs = [logits for logits, _ in _evaluate(model, dataset.train, dataset.normalization, device)]
-    return torch.cat(outputs).cpu().numpy().astype(np.float32)
-
-
-def accuracy(model: nn.Module, split: Split, normalization: Normalization, *, device: str = "auto") -> float:
-    """Share of a split that the float module classifies correctly."""
-    correct = sum(
-        int((logits.argmax(1) == labels).sum()) for logits, labels in _evaluate(model, split, normalization, device)
-    )
-    return correct / len(split.labels)
+    values: NDArray[np.float32] = StoredLogits.compute(NetworkTeacher(model), dataset, device=device).values[0, 0]
+    return values
 
 
 def compress(
     model: nn.Module,
-    dataset: Dataset,
+    data: Dataset | str,
     recipe: Recipe,
-    logits: NDArray[np.float32],
-    config: TrainingConfig,
+    teacher: AnyTeacher = None,
+    *,
+    training: TrainingConfig = _DEFAULT,
+    checkpoint: Path | None = None,
     on_progress: OnProgress = ignore_progress,
 ) -> CompressedModel:
-    """Train the student `model` by distillation from the teacher's stored logits, compressing it by the recipe.
+    """Train the student `model`, any module that gives logits [n, classes], while the recipe compresses it.
 
-    logits: float32 [n_train, classes] of `teacher_logits`. The model is trained in place and becomes the result's
-    module, on the CPU. Raises DivergedError.
+    data: a Dataset, or what `load_dataset` takes. teacher: a trained network, a list of them (an ensemble), logits
+    float32 [n_train, classes] or [members, n_train, classes], one of `dccdka.teachers`, or None to learn from the
+    labels alone. The model is trained in place and becomes the result's module, on the CPU.
+
+    checkpoint: a file that the training's state is saved to now and then, and at the end; where it exists, the training
+    goes on from it, on the CPU to the same bits as one that was not interrupted. Remove it when it is not needed.
+
+    Raises, before anything is trained: DatasetError, RecipeError, TrainingConfigError, NetworkError, TeacherError,
+    CheckpointError; and DivergedError, which names step and layer.
     """
-    if logits.shape != (len(dataset.train.labels), dataset.classes):
-        raise ValueError(f"logits: expected [{len(dataset.train.labels)}, {dataset.classes}], got {list(logits.shape)}")
-    batches = _training_batches(dataset, config)
+    dataset = load_dataset(data, seed=training.seed) if isinstance(data, str) else data
+    batches = _training_batches(dataset, training)
     device = batches.labels.device
-    teacher = torch.from_numpy(logits).to(device)
-    model.to(device)
-    schedule = recipe.schedule
-    collaboration = Collaboration(model, recipe, steps=config.epochs * batches.per_epoch)
+    require_logits(model, dataset, "model")
+    steps = training.epochs * batches.per_epoch
+    lessons = None
+    if (chosen := _as_teacher(teacher)) is not None:
+        lessons = chosen.prepare(Training(dataset, training, device, steps))
 
-    def loss_of(logits: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
-        return distillation_loss(logits, teacher[indices], labels, recipe.temperature, recipe.alpha)
+    def loss_of(logits: Tensor, batch: Batch, step: int) -> Tensor:
+        if lessons is None:
+            return _loss_of_labels(logits, batch, step)
+        return distillation_loss(logits, lessons.logits(batch, step), batch.labels, recipe)
 
-    def factor(step: int, steps: int) -> float:
-        return learning_rate_factor(step, steps, warm_up=schedule.warm_up, decay_begin=schedule.pruning_end)
-
-    _fit(model, batches, config, loss_of, factor, collaboration.before_step, on_progress)
+    who = {"kind": "student", "recipe": recipe.to_dict(), "teacher": lessons.fingerprint if lessons else None}
+    file = _checkpoint(checkpoint, model, dataset, training, who)
+    learner = Learner("the student", model, training, device, steps, recipe)
+    fit(
+        learner,
+        batches,
+        loss_of,
+        training,
+        on_progress,
+        beside=lessons.learners if lessons is not None else (),
+        checkpoint=file,
+    )
+    if lessons is not None:
+        lessons.end()
     model.cpu()
-    return collaboration.finalize()
+    assert learner.collaboration is not None  # made for the recipe
+    return learner.collaboration.finalize()
+
+
+def _loss_of_labels(logits: Tensor, batch: Batch, step: int) -> Tensor:
+    return F.cross_entropy(logits, batch.labels)
 
 
 def _training_batches(dataset: Dataset, config: TrainingConfig) -> Batches:
-    return Batches(dataset.train, dataset.normalization, config.batch_size, resolve_device(config.device))
+    count = len(dataset.train.labels)
+    if count < config.batch_size:
+        raise TrainingConfigError(
+            f"batch_size: {config.batch_size} is more than the {count} training images of {dataset.name}"
+        )
+    device = resolve_device(config.device)
+    return Batches(dataset.train, dataset.normalization, config.batch_size, device, config.augmentation)
 
 
-def _fit(
-    model: nn.Module,
-    batches: Batches,
-    config: TrainingConfig,
-    loss_of: BatchLoss,
-    factor: Callable[[int, int], float],
-    before_step: BeforeStep,
-    on_progress: OnProgress,
-) -> None:
-    """The optimiser steps of one training, by Adam; the same on the CPU for the same seed and number of threads."""
-    steps = config.epochs * batches.per_epoch
-    generator = torch.Generator().manual_seed(config.seed)
-    # Quantisation noise draws from the global generator of the device.
-    torch.manual_seed(config.seed)
-    model.train()
-    optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
-    step = 0
-    for epoch in range(config.epochs):
-        for indices, images, labels in batches.shuffled(generator):
-            before_step(step)
-            for group in optimizer.param_groups:
-                group["lr"] = config.learning_rate * factor(step, steps)
-            loss = loss_of(model(images), labels, indices)
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]  # untyped in torch
-            optimizer.step()
-            step += 1
-            if step % REPORT_INTERVAL == 0 or step == steps:
-                _report(Progress(step, steps, epoch, loss.item()), on_progress)
-    _require_finite(model, steps)
+def _as_teacher(teacher: AnyTeacher) -> Teacher | None:
+    match teacher:
+        case None | Teacher():
+            return teacher
+        case nn.Module():
+            return NetworkTeacher(teacher)
+        case np.ndarray():
+            return StoredLogits(teacher)
+        case [*networks] if networks and all(isinstance(network, nn.Module) for network in networks):
+            return NetworkTeacher(*networks)
+    raise TeacherError(
+        "teacher: must be a module, a list of modules, logits, one of dccdka.teachers or None, is"
+        f" {type(teacher).__name__}"
+    )
 
 
-def _require_finite(model: nn.Module, step: int) -> None:
-    # The last loss was finite before the last step; what that step made of the weights no loss has seen.
-    for name, tensor in model.state_dict().items():
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise DivergedError(f"training diverged: {name} is not finite after step {step}; lower the learning rate")
-
-
-def _report(progress: Progress, on_progress: OnProgress) -> None:
-    if not math.isfinite(progress.loss):
-        where = f"at step {progress.step} of {progress.steps}"
-        raise DivergedError(f"training diverged: loss is {progress.loss} {where}; lower the learning rate")
-    on_progress(progress)
-
-
-@torch.no_grad()
-def _evaluate(model: nn.Module, split: Split, normalization: Normalization, device: str) -> list[tuple[Tensor, Tensor]]:
-    """Logits and labels of each batch of a split, in order; leaves the model in eval mode, on the CPU."""
-    target = resolve_device(device)
-    model.eval().to(target)
-    batches = Batches(split, normalization, EVALUATION_BATCH, target)
-    results = [(model(images), labels) for images, labels in batches.in_order()]
-    model.cpu()
-    return results
+def _checkpoint(
+    path: Path | None, model: nn.Module, dataset: Dataset, config: TrainingConfig, who: Mapping[str, object]
+) -> Checkpoint | None:
+    if path is None:
+        return None
+    settings = {name: value for name, value in vars(config).items() if name not in _FREE}
+    shapes = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
+    device = resolve_device(config.device).type
+    return Checkpoint(
+        path,
+        {**who, "training": settings, "device": device, "data": split_sha256(dataset.train), "model": shapes},
+    )

@@ -1,0 +1,116 @@
+"""The file from which an interrupted training goes on: safetensors with JSON beside the tensors, no pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+FORMAT = "dccdka checkpoint 1"
+
+
+class CheckpointError(Exception):
+    """A checkpoint cannot be gone on from; the message names the file, what is wrong with it, and what to do."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint file of one training; the file may not exist yet.
+
+    fingerprint: plain values that tell this training from another; a file with other ones is refused.
+    """
+
+    path: Path
+    fingerprint: Mapping[str, Any]
+
+    def save(self, tensors: Mapping[str, Tensor]) -> None:
+        """Replace the file in one step: a kill leaves the old one or the new one. Raises CheckpointError."""
+        plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+        metadata = {
+            "format": FORMAT,
+            "fingerprint": json.dumps(self.fingerprint, sort_keys=True),
+            "sha256": _digest(plain),
+        }
+        unfinished = self.path.with_name(self.path.name + ".part")
+        try:
+            with unfinished.open("wb") as file:
+                file.write(save(plain, metadata))
+                file.flush()
+                os.fsync(file.fileno())
+            unfinished.replace(self.path)
+        except OSError as error:
+            raise CheckpointError(f"{self.path}: cannot be written: {error.strerror}") from error
+
+    def load(self) -> dict[str, Tensor] | None:
+        """The tensors saved, on the CPU; None when there is no file yet.
+
+        Raises CheckpointError when the file is damaged, or of another training: then the field is named that differs.
+        """
+        if not self.path.exists():
+            return None
+        try:
+            with safe_open(self.path, "pt") as file:
+                metadata = file.metadata() or {}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
+        except (OSError, SafetensorError) as error:
+            raise self.damaged(str(error)) from error
+        if metadata.get("format") != FORMAT:
+            raise CheckpointError(f"{self.path}: is no checkpoint of a training; give another file, or remove it")
+        self._require_same(metadata)
+        if metadata.get("sha256") != _digest(tensors):
+            raise self.damaged("its tensors have another hash than when they were written")
+        return tensors
+
+    def damaged(self, why: str) -> CheckpointError:
+        """The error that says why the file cannot be used."""
+        return CheckpointError(f"{self.path}: damaged ({why}); remove it to begin the training anew")
+
+    def _require_same(self, metadata: Mapping[str, str]) -> None:
+        try:
+            theirs = json.loads(metadata.get("fingerprint", ""))
+        except (ValueError, RecursionError) as error:
+            raise self.damaged(f"its fingerprint cannot be read: {error}") from error
+        ours = json.loads(json.dumps(self.fingerprint))
+        different = _difference(theirs, ours)
+        if different is not None:
+            raise CheckpointError(
+                f"{self.path}: is of another training: {different}; give another file, or remove it to begin anew"
+            )
+
+
+def _difference(theirs: object, ours: object, name: str = "") -> str | None:
+    """Where two JSON values differ first, by the name of the field."""
+    if theirs == ours:
+        return None
+    if isinstance(theirs, dict) and isinstance(ours, dict):
+        for key in [*ours, *(key for key in theirs if key not in ours)]:
+            inner = f"{name}.{key}" if name else key
+            if key not in theirs or key not in ours:
+                return f"{inner} is only in the {'file' if key in theirs else 'training asked for'}"
+            found = _difference(theirs[key], ours[key], inner)
+            if found is not None:
+                return found
+    return f"{name or 'the fingerprint'} is {_short(theirs)} in the file, {_short(ours)} in the training asked for"
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -1,0 +1,70 @@
+"""When a training becomes infinite or not a number: at which step, and in which layer it began."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+
+class DivergedError(Exception):
+    """A training became infinite or not a number; the message names the step and the layer where it began."""
+
+
+class _Found(Exception):
+    """The first layer that is not finite, told out of a forward pass."""
+
+
+def is_finite(tensor: Tensor) -> bool:
+    """Whether every element is finite; of integers always. Waits for the GPU."""
+    return not tensor.is_floating_point() or bool(torch.isfinite(tensor).all())
+
+
+def first_bad_tensor(model: nn.Module) -> str | None:
+    """Name of the first parameter or buffer of the model that is not finite; None when all are."""
+    for name, tensor in model.state_dict().items():
+        if not is_finite(tensor):
+            return name
+    return None
+
+
+def first_bad_layer(model: nn.Module, images: Tensor) -> str | None:
+    """What is not finite first, in the order of computation, when the model sees the batch; None when all is finite.
+
+    "the weights of NAME" or "the output of NAME", NAME being a module. Runs the model as it is, in its mode.
+    """
+    handles: list[RemovableHandle] = []
+    for name, module in model.named_modules():
+        # The steps of a compression are modules inside the layer whose weight they make.
+        layer = name.split(".parametrizations")[0]
+        if next(module.children(), None) is None or layer == name:
+            handles.append(module.register_forward_pre_hook(_weights_hook(layer)))
+        if next(module.children(), None) is None or hasattr(module, "parametrizations"):
+            handles.append(module.register_forward_hook(_output_hook(layer, inside=layer != name)))
+    try:
+        with torch.no_grad():
+            model(images)
+    except _Found as found:
+        return str(found)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return None
+
+
+def _weights_hook(layer: str):  # type: ignore[no-untyped-def]
+    def check(module: nn.Module, inputs: tuple[object, ...]) -> None:
+        if not all(is_finite(parameter) for parameter in module.parameters(recurse=False)):
+            raise _Found(f"the weights of {layer or 'the network'}")
+
+    return check
+
+
+def _output_hook(layer: str, *, inside: bool):  # type: ignore[no-untyped-def]
+    what = "weights" if inside else "output"
+
+    def check(module: nn.Module, inputs: tuple[object, ...], output: object) -> None:
+        if isinstance(output, Tensor) and not is_finite(output):
+            raise _Found(f"the {what} of {layer or 'the network'}")
+
+    return check

@@ -1,0 +1,60 @@
+"""What a float network makes of a split: its logits and its accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from dccdka.batches import Batches
+from dccdka.datasets import Dataset, Normalization, Split
+from dccdka.function_reference import in_one_line
+from dccdka.training_config import resolve_device
+
+EVALUATION_BATCH = 256
+
+
+class NetworkError(ValueError):
+    """A network does not take the images or give the classes of the data; the message says what it does instead."""
+
+
+def accuracy(model: nn.Module, split: Split, normalization: Normalization, *, device: str = "auto") -> float:
+    """Share of a split that the float module classifies correctly; leaves it in eval mode, on the CPU."""
+    target = resolve_device(device)
+    correct = torch.zeros((), dtype=torch.int64, device=target)
+    for logits, labels in _evaluated(model, split, normalization, target):
+        correct += (logits.argmax(1) == labels).sum()
+    return int(correct) / len(split.labels)
+
+
+@torch.no_grad()
+def _evaluated(
+    model: nn.Module, split: Split, normalization: Normalization, device: torch.device
+) -> Iterator[tuple[Tensor, Tensor]]:
+    model.eval().to(device)
+    batches = Batches(split, normalization, EVALUATION_BATCH, device)
+    for images, labels in batches.in_order():
+        yield model(images), labels
+    model.cpu()
+
+
+def require_logits(model: nn.Module, dataset: Dataset, what: str) -> None:
+    """Run the network on two images, on its device. Raises NetworkError unless it gives logits [2, classes].
+
+    what: the network's name in messages. Its mode stays as it is.
+    """
+    channels, height, width = dataset.image_shape
+    parameter = next(model.parameters(), None)
+    images = torch.zeros(2, channels, height, width, device=parameter.device if parameter is not None else None)
+    training = model.training
+    try:
+        with torch.no_grad():
+            logits = model.eval()(images)
+    except Exception as error:  # a user's own network: whatever it raises is its fault, and told as such
+        raise NetworkError(f"{what}: fails on images of shape {list(images.shape)}: {in_one_line(error)}") from error
+    finally:
+        model.train(training)
+    given = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+    if given != [2, dataset.classes]:
+        raise NetworkError(f"{what}: must give logits of shape [n, {dataset.classes}], gives {given} for n = 2")

@@ -1,0 +1,72 @@
+"""A teacher that is trained beside the student: the student learns from what the teacher knows so far."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dccdka.batches import Batch
+from dccdka.collaborative import CompressedModel
+from dccdka.evaluation import NetworkError, require_logits
+from dccdka.learner import Learner
+from dccdka.recipe import Recipe
+from dccdka.teachers.teacher import Lessons, Teacher, TeacherError, Training
+
+
+class ParallelTeacher(Teacher):
+    """One network or an ensemble, each taking its own step on the labels (Eq. 12) in every step of the student.
+
+    The student learns from the logits that the teacher gives for the batch before its step. recipe: the teachers are
+    compressed by it meanwhile; `compressed` holds the results afterwards. Without it the networks given are trained in
+    place. Their training is configured as the student's.
+    """
+
+    def __init__(self, *networks: nn.Module, recipe: Recipe | None = None) -> None:
+        if not networks:
+            raise TeacherError("teacher: an ensemble needs at least one network")
+        self.networks = networks
+        self.recipe = recipe
+        self.compressed: tuple[CompressedModel, ...] = ()
+
+    def prepare(self, training: Training) -> Lessons:
+        for number, network in enumerate(self.networks):
+            try:
+                require_logits(network, training.dataset, _name(number, len(self.networks)))
+            except NetworkError as error:
+                raise TeacherError(str(error)) from error
+        return _ParallelLessons(self, training)
+
+
+class _ParallelLessons(Lessons):
+    def __init__(self, teacher: ParallelTeacher, training: Training) -> None:
+        self._teacher = teacher
+        count = len(teacher.networks)
+        self.fingerprint = {
+            "parallel": [{name: list(t.shape) for name, t in each.state_dict().items()} for each in teacher.networks],
+            "recipe": teacher.recipe.to_dict() if teacher.recipe is not None else None,
+        }
+        self.learners = [
+            Learner(_name(number, count), network, training.config, training.device, training.steps, teacher.recipe)
+            for number, network in enumerate(teacher.networks)
+        ]
+
+    def logits(self, batch: Batch, step: int) -> Tensor:
+        given = []
+        for learner in self.learners:
+            learner.before_step(step)
+            logits = learner(batch.images)
+            learner.learn(F.cross_entropy(logits, batch.labels), batch, step)
+            given.append(logits.detach())
+        return given[0] if len(given) == 1 else torch.stack(given)
+
+    def end(self) -> None:
+        for learner in self.learners:
+            learner.model.cpu().eval()
+        self._teacher.compressed = tuple(
+            learner.collaboration.finalize() for learner in self.learners if learner.collaboration is not None
+        )
+
+
+def _name(number: int, count: int) -> str:
+    return "teacher" if count == 1 else f"teacher {number}"

@@ -1,0 +1,65 @@
+"""How a training is run, whatever it trains."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+
+from dccdka.augmentation import Augmentation
+
+Device = Literal["cpu", "cuda", "auto"]
+Autocast = Literal["none", "bf16", "fp16"]
+
+
+class TrainingConfigError(ValueError):
+    """A training cannot be run as configured; the message names the field."""
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """epochs: passes over the training split. learning_rate: Adam's at the peak. device: "auto" is the GPU if any.
+
+    augmentation: which variants of the images are shown (dccdka.augmentation). autocast: the type that convolutions
+    and matrix products are computed in. compile: let torch.compile make the network's forward and backward pass; the
+    first steps then take half a minute, which pays for long trainings. checkpoint_every: seconds between the
+    checkpoints of a training that was given a file for them.
+    """
+
+    epochs: int = 10
+    batch_size: int = 128
+    learning_rate: float = 0.01
+    seed: int = 0
+    device: Device = "auto"
+    augmentation: Augmentation = "none"
+    autocast: Autocast = "none"
+    compile: bool = False
+    checkpoint_every: float = 60.0
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1:
+            raise TrainingConfigError(f"epochs: must be at least 1, got {self.epochs}")
+        if self.batch_size < 2:
+            raise TrainingConfigError(f"batch_size: must be at least 2, got {self.batch_size}")
+        if not 0 < self.learning_rate < math.inf:
+            raise TrainingConfigError(f"learning_rate: must be above 0, got {self.learning_rate}")
+        for field, choices in (("device", Device), ("augmentation", Augmentation), ("autocast", Autocast)):
+            if getattr(self, field) not in get_args(choices):
+                raise TrainingConfigError(
+                    f"{field}: must be one of {', '.join(get_args(choices))}, got {getattr(self, field)!r}"
+                )
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise TrainingConfigError('device: "cuda" is not available here; use "cpu" or "auto"')
+        if self.autocast == "fp16" and resolve_device(self.device).type == "cpu":
+            raise TrainingConfigError('autocast: "fp16" is for GPUs; on the CPU use "bf16" or "none"')
+        if not self.checkpoint_every >= 0:
+            raise TrainingConfigError(f"checkpoint_every: must be 0 or more seconds, got {self.checkpoint_every}")
+
+
+def resolve_device(device: str) -> torch.device:
+    """The device of "cpu", "cuda" or "auto" (the GPU if there is one)."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(device)
