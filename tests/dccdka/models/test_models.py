@@ -1,4 +1,4 @@
-"""Models by name: ResNet-8 at any size, and users' own."""
+"""Models by name: at other sizes than the published ones, wrong choices, and users' own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import fx, nn
 
-from dccdka.models import ModelError, ResNet8, build_model
+from dccdka.models import NETWORKS, ModelError, build_model
+from dccdka.models.convolutions import same_conv
 
 
 @pytest.mark.parametrize("image_shape", [(1, 28, 28), (3, 32, 32), (3, 96, 64), (2, 9, 9)])
@@ -18,24 +19,77 @@ def test_resnet8_gives_logits_for_any_image_size(image_shape: tuple[int, int, in
     assert model(torch.zeros(2, *image_shape)).shape == (2, 7)
 
 
-def test_resnet8_of_width_16_is_mlperf_tinys() -> None:
-    model = ResNet8(width=16, channels=3, classes=10, stem_stride=1)
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    statistics = sum(module.num_features * 2 for module in model.modules() if isinstance(module, nn.BatchNorm2d))
-    # The reference's convolutions have biases too, which batch norm makes useless.
-    biases = sum(module.out_channels for module in model.modules() if isinstance(module, nn.Conv2d))
-    assert parameters + statistics + biases == 78_666
+FAMILIES = [name for name, network in NETWORKS.items() if not network.fixed]
 
 
-def test_torch_fx_traces_resnet8() -> None:
-    graph = fx.symbolic_trace(ResNet8(width=4, channels=1, classes=10))
-    assert sum(node.op == "call_module" for node in graph.graph.nodes) > 20
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_network_trains_on_the_smallest_image_that_it_takes(name: str) -> None:
+    side = NETWORKS[name].smallest_side
+    model = build_model(name, width=2, image_shape=(1, side, side + 1), classes=7)
+    logits = model(torch.rand(3, 1, side, side + 1))
+    assert logits.shape == (3, 7)
+    logits.square().sum().backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("name", [name for name in FAMILIES if NETWORKS[name].smallest_side > 1])
+def test_a_smaller_image_is_refused_with_the_smallest_size(name: str) -> None:
+    side = NETWORKS[name].smallest_side
+    message = (
+        f"model '{name}': images must have at least {side}x{side} pixels, these have {side}x{side - 1}; .* resnet8"
+    )
+    with pytest.raises(ModelError, match=message):
+        build_model(name, width=2, image_shape=(1, side, side - 1), classes=7)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_width_is_that_of_the_first_layer_and_the_published_one_by_default(name: str) -> None:
+    def first_channels(width: int | None) -> int:
+        with torch.device("meta"):
+            model = build_model(name, width=width, image_shape=NETWORKS[name].image_shape, classes=10)
+        return next(module.out_channels for module in model.modules() if isinstance(module, nn.Conv2d))
+
+    assert first_channels(None) == NETWORKS[name].width
+    assert first_channels(8) == 8
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_torch_fx_traces_every_network(name: str) -> None:
+    network = NETWORKS[name]
+    with torch.device("meta"):
+        model = build_model(name, image_shape=network.image_shape, classes=network.classes)
+    graph = fx.symbolic_trace(model)
+    assert sum(node.op == "call_module" for node in graph.graph.nodes) > 10
+
+
+@pytest.mark.parametrize("size", [28, 49, 7])
+@pytest.mark.parametrize("kernel", [3, 4, 10])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_padding_of_tensorflow_puts_the_odd_row_or_column_at_the_end(size: int, kernel: int, stride: int) -> None:
+    outputs = -(-size // stride)
+    missing = max((outputs - 1) * stride + kernel - size, 0)
+    begins = [i * stride - missing // 2 for i in range(outputs)]
+    pixels_seen = [min(begin + kernel, size) - max(begin, 0) for begin in begins]
+    for window, image in (((kernel, 1), (size, 1)), ((1, kernel), (1, size))):
+        conv = same_conv(1, 1, window, image=image, stride=stride)
+        for parameter in conv.parameters():
+            nn.init.ones_(parameter)
+        assert conv(torch.ones(1, 1, *image)).flatten().tolist() == pixels_seen
 
 
 @pytest.mark.parametrize("spec", ["resnet9", ""])
 def test_an_unknown_model_names_the_choices(spec: str) -> None:
-    with pytest.raises(ModelError, match=f"model '{spec}' is unknown: use \"resnet8\""):
+    with pytest.raises(ModelError, match=f"model '{spec}' is unknown: use \"module:function\", or one of") as refused:
         build_model(spec, width=8, image_shape=(1, 28, 28), classes=10)
+    assert all(f'"{name}"' in str(refused.value) for name in NETWORKS)
+
+
+@pytest.mark.parametrize(
+    ("width", "image_shape", "classes"), [(8, (3, 32, 32), 10), (16, (1, 28, 28), 10), (16, (3, 32, 32), 100)]
+)
+def test_a_benchmarks_network_comes_in_one_size(width: int, image_shape: tuple[int, int, int], classes: int) -> None:
+    with pytest.raises(ModelError, match=r"model 'mlperf-ic': the benchmark's is for images of .*; use resnet8"):
+        build_model("mlperf-ic", width=width, image_shape=image_shape, classes=classes)
 
 
 def test_a_width_below_one_is_refused() -> None:

@@ -1,0 +1,226 @@
+"""Every network of dccdka.models: how large it is, what three recipes make of it, and which boards hold that.
+
+The weights are untrained: random codes, as many clusters and zeros as the recipe says, so the sizes are those that
+need no accuracy to be known. Every artifact runs in the C runtime, and its outputs are compared with the reference
+interpreter's, byte by byte.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmarks import host_runtime
+from benchmarks.boards import MICROCONTROLLERS, RASPBERRY_PIS, CompilerError, fits_pi, runtime_footprint, verdict
+from dccdka.collaborative import CompressedModel, worst_case
+from dccdka.datasets import Normalization
+from dccdka.lowering import lower
+from dccdka.models import NETWORKS, build_model, multiply_accumulates, parameter_count
+from dccdka.packing import pack, read_artifact, run_reference, to_device_input
+from dccdka.recipe import Recipe
+
+RECIPES = {
+    "50%": Recipe(temperature=1, final_sparsity=0.5, clusters=64, bits=8),
+    "80%": Recipe(temperature=1, final_sparsity=0.8, clusters=16, bits=8),
+    "90%": Recipe(temperature=1, final_sparsity=0.9, clusters=8, bits=8),
+}
+_NORMALIZATION = Normalization(zero=128, scale=1 / 64)
+_INPUTS = 2
+_PAGE = Path(__file__).parent / "zoo_page.md"
+
+
+@dataclass(frozen=True)
+class Compressed:
+    """fits: a verdict (see boards.verdict) by microcontroller, and yes or no by Raspberry Pi."""
+
+    artifact_bytes: int
+    arena_bytes: int
+    bit_exact: bool
+    fits: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Row:
+    """input: (h, w, c). float_bytes: the parameters as float32. recipes: by their names in RECIPES."""
+
+    name: str
+    input: tuple[int, int, int]
+    parameters: int
+    multiply_accumulates: int
+    float_bytes: int
+    recipes: dict[str, Compressed]
+
+
+def measure(name: str, recipes: dict[str, Recipe] = RECIPES) -> Row:
+    """A network at its published size. Raises HostRuntimeError and CompilerError."""
+    network = NETWORKS[name]
+    torch.manual_seed(0)
+    model = build_model(name, image_shape=network.image_shape, classes=network.classes).eval()
+    channels, height, width = network.image_shape
+    parameters = parameter_count(model)
+    macs = multiply_accumulates(model, network.image_shape)
+    images = patterns(network.image_shape, _INPUTS)
+    driver = host_runtime.build()
+    compressed = {}
+    for label, recipe in recipes.items():
+        artifact = untrained_artifact(model, recipe, images)
+        compressed[label] = _compressed(artifact, is_bit_exact(driver, artifact, to_device_input(images)))
+    return Row(name, (height, width, channels), parameters, macs, 4 * parameters, compressed)
+
+
+def untrained_artifact(model: torch.nn.Module, recipe: Recipe, images: NDArray[np.uint8]) -> bytes:
+    """The artifact of random codes under the recipe; activations are calibrated on the images [n, c, h, w]."""
+    return pack(lower(_with_even_activations(worst_case(model, recipe)), images, _NORMALIZATION))
+
+
+def patterns(image_shape: tuple[int, int, int], count: int) -> NDArray[np.uint8]:
+    """Random images [n, c, h, w] that differ in more than noise, so that the networks' outputs differ."""
+    generator = np.random.default_rng(0)
+    channels, height, width = image_shape
+    coarse = generator.integers(0, 256, (count, channels, 4, 4), dtype=np.uint8)
+    rows, columns = np.arange(height) * 4 // height, np.arange(width) * 4 // width
+    return np.ascontiguousarray(coarse[:, :, rows][:, :, :, columns])
+
+
+def is_bit_exact(driver: Path, artifact: bytes, inputs: NDArray[np.int8]) -> bool:
+    """Whether the C runtime gives the reference interpreter's bytes for inputs [n, h, w, c] whose outputs differ."""
+    expected = run_reference(read_artifact(artifact), inputs)
+    differ = bool((expected[0] != expected[1:]).any())
+    return differ and host_runtime.run(driver, artifact, inputs) == expected.tobytes()
+
+
+@torch.no_grad()
+def _with_even_activations(compressed: CompressedModel) -> CompressedModel:
+    """The same codes with scales by which activations keep their size through the layers (He et al., Eq. 10).
+
+    Without it they would die out in deep networks without batch norm, and equal outputs would prove nothing.
+    """
+    layers = {}
+    for name, codes in compressed.layers.items():
+        weight = compressed.module.get_submodule(name).weight
+        assert isinstance(weight, torch.Tensor)
+        factor = float((2 / weight[0].numel()) ** 0.5 / weight.square().mean().sqrt())
+        layers[name] = replace(codes, scale=codes.scale * factor)
+        weight.copy_(torch.from_numpy(layers[name].weights()))
+    return replace(compressed, layers=layers)
+
+
+def _compressed(artifact: bytes, bit_exact: bool) -> Compressed:
+    arena_bytes = read_artifact(artifact).arena_bytes
+    fits = {board.name: verdict(board, len(artifact), arena_bytes) for board in MICROCONTROLLERS}
+    for name, memory in RASPBERRY_PIS.items():
+        fits[name] = "yes" if fits_pi(memory, len(artifact), arena_bytes) else "no"
+    return Compressed(len(artifact), arena_bytes, bit_exact, fits)
+
+
+def as_markdown(rows: Sequence[Row]) -> str:
+    """The page of the documentation: zoo_page.md with the table and the boards' figures filled in."""
+    footprints = {core: runtime_footprint(core) for core in sorted({board.core for board in MICROCONTROLLERS})}
+    parts = {
+        "TABLE": _table(rows),
+        "FOOTPRINTS": [f"- {core}: {size.code:,} and {size.stack:,} bytes" for core, size in footprints.items()],
+        "MEMORIES": [
+            f"- {board.name}: {_kb(board.flash)} flash, {_kb(board.printed_ram)} RAM in the paper; the largest piece "
+            f"of RAM is {_kb(board.ram)} ({board.source})"
+            for board in MICROCONTROLLERS
+        ],
+    }
+    page = _PAGE.read_text()
+    for place, lines in parts.items():
+        page = page.replace(f"@{place}@", "\n".join(lines))
+    return page.rstrip()
+
+
+def _table(rows: Sequence[Row]) -> list[str]:
+    boards = [board.name for board in MICROCONTROLLERS]
+    sizes = [f"{what} {label}" for what in ("artifact", "arena") for label in RECIPES]
+    header = ["network", "input", "parameters", "MACs", "float", *sizes, "bit exact", *boards, "Raspberry Pis"]
+    lines = [_line(header), _line(["---"] * len(header))]
+    return lines + [_line(_cells(row, boards)) for row in rows]
+
+
+def _cells(row: Row, boards: Sequence[str]) -> list[str]:
+    results = list(row.recipes.values())
+    return [
+        row.name,
+        "x".join(map(str, row.input)),
+        f"{row.parameters:,}",
+        f"{row.multiply_accumulates:,}",
+        f"{row.float_bytes:,}",
+        *(f"{result.artifact_bytes:,}" for result in results),
+        *(f"{result.arena_bytes:,}" for result in results),
+        "yes" if all(result.bit_exact for result in results) else "NO",
+        *(_fit(row, board) for board in boards),
+        _pis(row),
+    ]
+
+
+def _fit(row: Row, board: str) -> str:
+    """The mildest recipe that fits; the one that would, had the board the RAM that is printed; or what is too small."""
+    verdicts = {label: result.fits[board] for label, result in row.recipes.items()}
+    for wanted, form in (("yes", "{}"), ("printed", "({})")):
+        for label, verdict_ in verdicts.items():
+            if verdict_ == wanted:
+                return form.format(label)
+    return f"no: {list(verdicts.values())[-1]}"
+
+
+def _pis(row: Row) -> str:
+    mildest = {
+        pi: next((label for label, result in row.recipes.items() if result.fits[pi] == "yes"), "no")
+        for pi in RASPBERRY_PIS
+    }
+    if len(set(mildest.values())) == 1:
+        return f"all: {next(iter(mildest.values()))}"
+    return ", ".join(f"{pi}: {label}" for pi, label in mildest.items())
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _kb(size: int) -> str:
+    return f"{size // 1024} kB"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.zoo",
+        description=__doc__,
+        epilog="examples: python -m benchmarks.zoo mlperf-ic mlperf-kws; python -m benchmarks.zoo --json resnet18",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NETWORKS)}; without any, all")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="a JSON list with one object for each network")
+    form.add_argument("--markdown", action="store_true", help="the page docs/zoo.md")
+    options = parser.parse_args(arguments)
+    unknown = [name for name in options.names if name not in NETWORKS]
+    if unknown:
+        parser.error(f"unknown network {unknown[0]!r}; there are {', '.join(NETWORKS)}")
+    torch.set_num_threads(1)
+    rows = []
+    try:
+        for name in options.names or NETWORKS:
+            print(f"{name} ...", file=sys.stderr, flush=True)
+            rows.append(measure(name))
+        if options.json:
+            print(json.dumps([asdict(row) for row in rows], indent=2))
+        else:
+            print(as_markdown(rows) if options.markdown else "\n".join(_table(rows)))
+    except (host_runtime.HostRuntimeError, CompilerError) as error:
+        print(f"zoo: {error}", file=sys.stderr)
+        return 1
+    return 0 if all(result.bit_exact for row in rows for result in row.recipes.values()) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
