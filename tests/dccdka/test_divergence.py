@@ -1,0 +1,108 @@
+"""A training that becomes infinite or not a number stops, and names the step and the layer where it began."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from dccdka.datasets import Dataset, Split, load_dataset
+from dccdka.divergence import first_bad_layer
+from dccdka.learner import Learner
+from dccdka.progress import Progress
+from dccdka.recipe import Recipe
+from dccdka.teachers import ParallelTeacher
+from dccdka.training import DivergedError, TrainingConfig, compress, train_teacher
+
+CONFIG = TrainingConfig(epochs=1, batch_size=16, device="cpu")
+RECIPE = Recipe(2, 0.5, 8, 4)
+
+
+@pytest.fixture(scope="module")
+def tiny() -> Dataset:
+    """128 training images of the real set."""
+    full = load_dataset("fashion-mnist")
+    return replace(full, train=Split(full.train.images[:128], full.train.labels[:128]))
+
+
+class Explosive(nn.Module):
+    """Gives infinity from its n-th training batch on, once."""
+
+    def __init__(self, at_call: int) -> None:
+        super().__init__()
+        self.calls, self.at_call = 0, at_call
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += self.training
+        return x * float("inf") if self.calls >= self.at_call else x
+
+
+def network(*, at_call: int = 10**9) -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3, stride=4), nn.BatchNorm2d(4), Explosive(at_call), nn.ReLU(), nn.Flatten(), nn.Linear(196, 10)
+    )
+
+
+def test_the_step_and_the_layer_that_began_are_named(tiny: Dataset) -> None:
+    with pytest.raises(DivergedError, match="at step 3 of 8: the network: the output of 2 is the first"):
+        train_teacher(network(at_call=3), tiny, CONFIG)
+
+
+@pytest.mark.parametrize("recipe", [None, RECIPE], ids=["plain", "compressed"])
+def test_weights_that_are_not_finite_are_named_by_their_layer(tiny: Dataset, recipe: Recipe | None) -> None:
+    student = network()
+    nn.init.constant_(student[5].weight, float("nan"))
+    with pytest.raises(DivergedError, match="at step 1 of 8: .*: the weights of 5 is the first that is not finite"):
+        if recipe is None:
+            train_teacher(student, tiny, CONFIG)
+        else:
+            compress(student, tiny, recipe, training=CONFIG)
+
+
+def test_where_each_look_would_wait_the_first_bad_step_is_told_later_and_the_weights_stay(
+    tiny: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Learner] = []
+    real = Learner.__init__
+
+    def looking_seldom(self: Learner, *arguments: object) -> None:
+        real(self, *arguments)  # type: ignore[arg-type]
+        self.looks_each_step = False
+        made.append(self)
+
+    monkeypatch.setattr(Learner, "__init__", looking_seldom)
+    student = network(at_call=3)
+    with pytest.raises(DivergedError, match="at step 3 of 8: the network: the output of 2 is the first"):
+        train_teacher(student, tiny, CONFIG)
+    # Steps 3 to 8 were refused on the device: nothing has spread into the weights.
+    assert all(bool(torch.isfinite(parameter).all()) for parameter in student.parameters())
+    assert made[0].model is student
+
+
+def test_a_learning_rate_that_is_too_high_is_found_by_itself(tiny: Dataset) -> None:
+    with pytest.raises(DivergedError, match=r"step \d+ of \d+.* of \S+ is (the first that is )?not finite"):
+        train_teacher(network(), tiny, replace(CONFIG, epochs=3, learning_rate=1e38))
+
+
+def test_weights_that_the_last_step_made_infinite_are_noticed_though_no_loss_saw_them(tiny: Dataset) -> None:
+    student = network()
+
+    def ruin_after_the_last_step(progress: Progress) -> None:
+        if progress.step == progress.steps:
+            nn.init.constant_(student[5].bias, float("inf"))
+
+    with pytest.raises(DivergedError, match=r"5.bias of the student is not finite after step 8"):
+        compress(student, tiny, RECIPE, training=CONFIG, on_progress=ruin_after_the_last_step)
+
+
+def test_a_teacher_that_diverges_beside_the_student_is_named(tiny: Dataset) -> None:
+    teacher = ParallelTeacher(network(), network(at_call=2))
+    with pytest.raises(DivergedError, match="at step 2 of 8: teacher 1: the output of 2"):
+        compress(network(), tiny, RECIPE, teacher, training=CONFIG)
+
+
+def test_a_finite_network_has_no_bad_layer() -> None:
+    assert first_bad_layer(network(), torch.zeros(2, 1, 28, 28)) is None
