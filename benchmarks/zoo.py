@@ -125,7 +125,8 @@ def as_markdown(rows: Sequence[Row]) -> str:
     """The page of the documentation: zoo_page.md with the table and the boards' figures filled in."""
     footprints = {core: runtime_footprint(core) for core in sorted({board.core for board in MICROCONTROLLERS})}
     parts = {
-        "TABLE": _table(rows),
+        "SIZES": _sizes(rows),
+        "BOARDS": _boards(rows),
         "FOOTPRINTS": [f"- {core}: {size.code:,} and {size.stack:,} bytes" for core, size in footprints.items()],
         "MEMORIES": [
             f"- {board.name}: {_kb(board.flash)} flash, {_kb(board.printed_ram)} RAM in the paper; the largest piece "
@@ -139,28 +140,29 @@ def as_markdown(rows: Sequence[Row]) -> str:
     return page.rstrip()
 
 
-def _table(rows: Sequence[Row]) -> list[str]:
-    boards = [board.name for board in MICROCONTROLLERS]
-    sizes = [f"{what} {label}" for what in ("artifact", "arena") for label in RECIPES]
-    header = ["network", "input", "parameters", "MACs", "float", *sizes, "bit exact", *boards, "Raspberry Pis"]
-    lines = [_line(header), _line(["---"] * len(header))]
-    return lines + [_line(_cells(row, boards)) for row in rows]
+def _sizes(rows: Sequence[Row]) -> list[str]:
+    artifacts = [f"artifact {label}" for label in RECIPES]
+    header = ["network", "input", "parameters", "MACs", "float", *artifacts, "arena", "bit exact"]
+    return _table(header, [_sizes_of(row) for row in rows])
 
 
-def _cells(row: Row, boards: Sequence[str]) -> list[str]:
-    results = list(row.recipes.values())
-    return [
-        row.name,
-        "x".join(map(str, row.input)),
-        f"{row.parameters:,}",
-        f"{row.multiply_accumulates:,}",
-        f"{row.float_bytes:,}",
-        *(f"{result.artifact_bytes:,}" for result in results),
-        *(f"{result.arena_bytes:,}" for result in results),
-        "yes" if all(result.bit_exact for result in results) else "NO",
-        *(_fit(row, board) for board in boards),
-        _pis(row),
+def _sizes_of(row: Row) -> list[str]:
+    results = row.recipes.values()
+    numbers = [
+        row.parameters,
+        row.multiply_accumulates,
+        row.float_bytes,
+        *(result.artifact_bytes for result in results),
+        max(result.arena_bytes for result in results),
     ]
+    bit_exact = "yes" if all(result.bit_exact for result in results) else "NO"
+    return [row.name, "x".join(map(str, row.input)), *(f"{number:,}" for number in numbers), bit_exact]
+
+
+def _boards(rows: Sequence[Row]) -> list[str]:
+    boards = [board.name for board in MICROCONTROLLERS]
+    cells = [[row.name, *(_fit(row, board) for board in boards), _pis(row)] for row in rows]
+    return _table(["network", *boards, "Raspberry Pis"], cells)
 
 
 def _fit(row: Row, board: str) -> str:
@@ -183,8 +185,15 @@ def _pis(row: Row) -> str:
     return ", ".join(f"{pi}: {label}" for pi, label in mildest.items())
 
 
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Markdown with columns as wide as their widest cell; all but the first are aligned to the right."""
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    padded = [
+        [cells[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True))]
+        for cells in (header, rule, *rows)
+    ]
+    return [f"| {' | '.join(cells)} |" for cells in padded]
 
 
 def _kb(size: int) -> str:
@@ -215,7 +224,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.json:
             print(json.dumps([asdict(row) for row in rows], indent=2))
         else:
-            print(as_markdown(rows) if options.markdown else "\n".join(_table(rows)))
+            print(as_markdown(rows) if options.markdown else "\n".join([*_sizes(rows), "", *_boards(rows)]))
     except (host_runtime.HostRuntimeError, CompilerError) as error:
         print(f"zoo: {error}", file=sys.stderr)
         return 1
