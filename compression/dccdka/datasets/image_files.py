@@ -37,7 +37,7 @@ def find_images(folder: Path) -> list[str]:
                 if entry.is_dir():
                     real = entry.resolve()
                     if real in lies_in:
-                        raise DatasetError(f"{entry}: a link to {real}, in which it lies; remove the link")
+                        raise DatasetError(f"{entry}: leads back to {real}, in which it lies; remove the symbolic link")
                     pending.append((entry, (*lies_in, real)))
                 elif entry.suffix.lower() in SUFFIXES:
                     found.append(entry.relative_to(folder).as_posix())
@@ -97,6 +97,7 @@ def _decoded(image: Image.Image, path: Path, channels: int, size: tuple[int, int
 def _opened(path: Path) -> Iterator[Image.Image]:
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
+        warnings.simplefilter("ignore", UserWarning)  # about damaged metadata beside whole pixels
         try:
             with Image.open(path, formats=_FORMATS) as image:
                 yield image

@@ -112,8 +112,8 @@ def _no_empty_class(part: Path, images: _Images) -> None:
 
 def _no_common_subject(training: _Images, test: _Images, test_folder: Path) -> None:
     assert training.subjects is not None and test.subjects is not None
-    common = np.intersect1d(training.subjects, test.subjects)
-    if len(common):
+    common = np.intersect1d(training.subjects, test.subjects).tolist()
+    if common:
         raise DatasetError(
             f"{test_folder}: split is subject-disjoint, but subject {common[0]!r} is in the training set too (and "
             f"{len(common) - 1} more); move its images, or take split: by-image"
@@ -129,7 +129,7 @@ def _test_images(images: _Images, folder: Path, split: str, share: float, seed: 
         _no_class_of_one_subject(images, folder)
         return held_out_subjects(_numbered(images.subjects), count, seed)
     if sizes.min() < 2:
-        single = names[sizes < 2]
+        single = names[sizes < 2].tolist()
         raise DatasetError(
             f"{folder}: class {single[0]!r} has one image, which cannot be both learnt and tested (and "
             f"{len(single) - 1} more such classes); add images, or remove the class"
@@ -151,7 +151,7 @@ def _no_class_of_one_subject(images: _Images, folder: Path) -> None:
     pairs = np.unique(np.stack([images.classes, images.subjects]), axis=1)
     names, subjects = np.unique(pairs[0], return_counts=True)
     if subjects.min() < 2:
-        single = names[subjects < 2]
+        single = names[subjects < 2].tolist()
         raise DatasetError(
             f"{folder}: class {single[0]!r} has images of one subject only (as have {len(single) - 1} more), so a "
             "subject-disjoint split leaves nothing to learn it from or to test it on; give a class_from that finds "
@@ -162,14 +162,14 @@ def _no_class_of_one_subject(images: _Images, folder: Path) -> None:
 def _same_classes(training: _Images, test: _Images, training_folder: Path, test_folder: Path) -> NDArray[np.str_]:
     """The classes, sorted; every class must be in the training set, and in a test set that was not drawn."""
     names = np.unique(training.classes)
-    untrained = np.setdiff1d(test.classes, names)
-    if len(untrained):
+    untrained = np.setdiff1d(test.classes, names).tolist()
+    if untrained:
         raise DatasetError(
             f"{test_folder}: class {untrained[0]!r} ({len(untrained)} in all) has no image in the training set; add "
             f"some to {training_folder}, or remove the class"
         )
-    untested = np.setdiff1d(names, test.classes)
-    if len(untested) and test_folder != training_folder:
+    untested = np.setdiff1d(names, test.classes).tolist()
+    if untested and test_folder != training_folder:
         raise DatasetError(
             f"{test_folder}: has no image of class {untested[0]!r} ({len(untested)} in all), which {training_folder} "
             "has; add some, or remove the class"

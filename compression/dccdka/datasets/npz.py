@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from dccdka.datasets.dataset import DatasetError, Split
 from dccdka.datasets.memory import require_memory
+from dccdka.function_reference import in_one_line
 
 # Training images and labels, test images and labels.
 _NAMES = (
@@ -36,9 +36,10 @@ def read_npz(path: Path) -> tuple[Split, Split]:
                 wanted = " or ".join(", ".join(names) for names in _NAMES)
                 raise DatasetError(f"{path}: must hold {wanted}, holds {', '.join(sorted(present)) or 'no array'}")
             arrays = [_read_array(archive, name, path) for name in names]
-    except (OSError, EOFError, ValueError, RuntimeError, MemoryError, zlib.error, zipfile.BadZipFile) as error:
-        # ValueError is NumPy's complaint about a header, RuntimeError zipfile's about encryption.
-        raise DatasetError(f"{path}: cannot be read ({error}); {_WRITE_AGAIN}") from error
+    except DatasetError:
+        raise
+    except Exception as error:  # on damaged files zipfile, zlib and NumPy's parser of headers raise all sorts
+        raise DatasetError(f"{path}: cannot be read ({in_one_line(error)}); {_WRITE_AGAIN}") from error
     training, test = (Split(_channels_first(arrays[i]), _in_one_dimension(arrays[i + 1])) for i in (0, 2))
     return training, test
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import struct
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -86,3 +87,22 @@ def test_images_and_labels_given_the_wrong_way_round_are_refused(tmp_path: Path)
         read_idx_pair(labels, images)
     with pytest.raises(DatasetError, match=f"{images}: labels need 1 dimension, the file has 3"):
         read_idx_pair(images, images)
+
+
+def test_a_header_that_claims_too_much_is_refused_before_anything_is_allotted(tmp_path: Path) -> None:
+    path = tmp_path / "huge"
+    path.write_bytes(bytes([0, 0, 8, 2]) + struct.pack(">2I", 2**31, 2**31))
+    with pytest.raises(DatasetError, match=f"{path}: the images take {2**62:,} bytes in memory"):
+        read_idx(path)
+
+
+def test_a_gzip_file_that_goes_on_without_end_is_not_unpacked_whole(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.gz"
+    path.write_bytes(gzip.compress(bytes([0, 0, 8, 1]) + struct.pack(">I", 5) + bytes(100_000_000), 1))
+    tracemalloc.start()
+    try:
+        with pytest.raises(DatasetError, match="holds more than 5 bytes"):
+            read_idx(path)
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    finally:
+        tracemalloc.stop()
