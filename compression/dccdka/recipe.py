@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal, Self, get_args
+from fnmatch import fnmatchcase
+from typing import Any, Literal, Self, TypeGuard, get_args
 
 LossWeighting = Literal["mix", "t_squared", "sum"]
 PruningMode = Literal["layer", "global", "filters"]
@@ -22,12 +23,30 @@ def _require(allowed: bool, field_name: str, value: object, expectation: str) ->
         raise RecipeError(f"{field_name}: must be {expectation}, got {value!r}")
 
 
-def _is_real(value: object) -> bool:
+def _is_real(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _is_integer(value: object) -> bool:
+def _is_integer(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _require_choice(choices: Any, field_name: str, value: object) -> None:
+    allowed = get_args(choices)
+    _require(isinstance(value, str) and value in allowed, field_name, value, f"one of {', '.join(allowed)}")
+
+
+def _require_sparsity(field_name: str, value: object) -> None:
+    _require(_is_real(value) and 0 <= value < 1, field_name, value, "a share, 0 <= it < 1")
+
+
+def _require_bits(field_name: str, value: object) -> None:
+    _require(_is_integer(value) and 2 <= value <= 8, field_name, value, "a whole number from 2 to 8")
+
+
+def _require_clusters(field_name: str, value: object, bits: int) -> None:
+    allowed = _is_integer(value) and 2 <= value <= 2**bits
+    _require(allowed, field_name, value, f"a whole number from 2 to 2^bits = {2**bits}")
 
 
 def _reject_unknown_keys(cls: type[Any], values: Mapping[str, Any], prefix: str) -> None:
@@ -43,7 +62,11 @@ class Schedule:
     The learning rate rises until `warm_up`, stays high until `pruning_end` and decays to zero from there, so that masks
     are chosen while the weights still move and the network recovers afterwards. `noise` is p of Quant-Noise (Eq. 6):
     the share of weights that are quantised in a forward pass between `quantization_begin` and `quantization_final`;
-    from there on every weight is. Masks and cluster members are renewed every `interval` steps (delta t of Eq. 8).
+    from there on every weight is, and with a quantization_begin of 1 none ever is, only the result. Noise picks whole
+    blocks of `noise_block` weights that follow one another in the flattened filter (Fan et al., arXiv:2004.07320).
+    Masks and cluster members are renewed every `interval` steps (delta t of Eq. 8), and on every `refit`-th renewal of
+    the members their centroid becomes their mean, one iteration of Lloyd's; with 0 never, so that only the gradient
+    moves it.
     """
 
     warm_up: float = 0.1
@@ -101,6 +124,31 @@ class LayerRule:
     clusters: int | None = None
     bits: int | None = None
 
+    def __post_init__(self) -> None:
+        _require(
+            isinstance(self.match, str) and self.match != "", "layers.match", self.match, "a layer's name or pattern"
+        )
+        prefix = f"layers[{self.match}]"
+        if self.final_sparsity is not None:
+            _require_sparsity(f"{prefix}.final_sparsity", self.final_sparsity)
+        if self.bits is not None:
+            _require_bits(f"{prefix}.bits", self.bits)
+        if self.clusters is not None:
+            _require_clusters(f"{prefix}.clusters", self.clusters, 8 if self.bits is None else self.bits)
+
+    def matches(self, layer: str, roles: Collection[str] = ()) -> bool:
+        """Whether the rule is for the layer of this name; roles: those of "first", "last", "depthwise" that it has."""
+        return self.match in roles or fnmatchcase(layer, self.match)
+
+
+@dataclass(frozen=True)
+class LayerSettings:
+    """What a recipe asks of one layer, its rules applied; the fields are the recipe's."""
+
+    final_sparsity: float
+    clusters: int | None
+    bits: int
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -128,26 +176,50 @@ class Recipe:
     schedule: Schedule = field(default_factory=Schedule)
 
     def __post_init__(self) -> None:
-        T, sparsity = self.temperature, self.final_sparsity
+        T = self.temperature
         _require(_is_real(T) and 1 <= T <= 100, "temperature", T, "from 1 to 100")
-        _require(_is_real(sparsity) and 0 <= sparsity < 1, "final_sparsity", sparsity, "a share, 0 <= it < 1")
-        _require(_is_integer(self.bits) and 2 <= self.bits <= 8, "bits", self.bits, "a whole number from 2 to 8")
+        _require_sparsity("final_sparsity", self.final_sparsity)
+        _require_bits("bits", self.bits)
+        if self.clusters is not None:
+            _require_clusters("clusters", self.clusters, self.bits)
+        _require(_is_real(self.alpha) and 0 <= self.alpha <= 1, "alpha", self.alpha, "from 0 to 1")
         _require(
-            _is_integer(self.clusters) and 2 <= self.clusters <= 2**self.bits,
-            "clusters",
-            self.clusters,
-            f"a whole number from 2 to 2^bits = {2**self.bits}",
+            _is_real(self.initial_sparsity) and 0 <= self.initial_sparsity <= self.final_sparsity,
+            "initial_sparsity",
+            self.initial_sparsity,
+            f"from 0 to final_sparsity ({self.final_sparsity})",
         )
-        _require(
-            self.alpha is None or (_is_real(self.alpha) and 0 <= self.alpha <= 1),
-            "alpha",
-            self.alpha,
-            "from 0 to 1, or null for the paper's unweighted sum",
-        )
+        _require_choice(LossWeighting, "loss", self.loss)
+        _require_choice(PruningMode, "pruning", self.pruning)
+        _require_choice(CentroidInit, "centroid_init", self.centroid_init)
+        _require_choice(Observer, "observer", self.observer)
+        rules = isinstance(self.layers, tuple) and all(isinstance(rule, LayerRule) for rule in self.layers)
+        _require(rules, "layers", self.layers, "a tuple of LayerRule")
+        _require(isinstance(self.schedule, Schedule), "schedule", self.schedule, "a Schedule")
+
+    def for_layer(self, name: str, roles: Collection[str] = ()) -> LayerSettings:
+        """What is asked of the layer of this module name; roles: those of "first", "last", "depthwise" that it has.
+
+        Raises RecipeError when the rules leave a layer more clusters than its bits tell apart.
+        """
+        rules = [rule for rule in self.layers if rule.matches(name, roles)]
+        sparsity, clusters, bits = self.final_sparsity, self.clusters, self.bits
+        for rule in rules:
+            sparsity = sparsity if rule.final_sparsity is None else rule.final_sparsity
+            clusters = clusters if rule.clusters is None else rule.clusters
+            bits = bits if rule.bits is None else rule.bits
+        if clusters is not None and clusters > 2**bits:
+            matches = ", ".join(repr(rule.match) for rule in rules)
+            raise RecipeError(
+                f"layers: layer {name!r} gets {clusters} clusters but {bits} bits, which tell {2**bits} values apart;"
+                f" give the rule for it ({matches}) clusters of at most {2**bits}"
+            )
+        return LayerSettings(sparsity, clusters, bits)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; `from_dict` takes them back."""
-        return asdict(self)
+        values = asdict(self)
+        return {**values, "layers": list(values["layers"])}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
@@ -160,5 +232,16 @@ class Recipe:
         if isinstance(schedule, Mapping):
             _reject_unknown_keys(Schedule, schedule, "schedule.")
             schedule = Schedule(**schedule)
-        _require(isinstance(schedule, Schedule), "schedule", schedule, "a table of its fields")
-        return cls(**{**values, "schedule": schedule})
+        layers = values.get("layers", ())
+        _require(isinstance(layers, list | tuple), "layers", layers, "a list of rules")
+        rules = tuple(_rule_from(rule, number) for number, rule in enumerate(layers))
+        return cls(**{**values, "schedule": schedule, "layers": rules})
+
+
+def _rule_from(values: object, number: int) -> LayerRule:
+    if isinstance(values, LayerRule):
+        return values
+    if not isinstance(values, Mapping) or "match" not in values:
+        raise RecipeError(f'layers[{number}]: must be a table with "match" and the other values, got {values!r}')
+    _reject_unknown_keys(LayerRule, values, f"layers[{number}].")
+    return LayerRule(**values)
