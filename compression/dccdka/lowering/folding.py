@@ -1,6 +1,9 @@
-"""Bias and batch norm of a layer, folded into its requantisation; the weights' codes stay as trained."""
+"""Bias and what scales the channels of a layer, folded into its requantisation; the weights' codes stay as trained."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import torch
@@ -8,41 +11,36 @@ from numpy.typing import NDArray
 from torch import nn
 
 from dccdka.lowering import arithmetic
-from dccdka.lowering.errors import LoweringError
 from dccdka.lowering.graph import Requantisation
-from dccdka.lowering.layers import Normalise, Weighted
+from dccdka.lowering.layers import Affine
 
 
 def folded_requantisation(
-    layer: Weighted, norm: Normalise | None, sum_scale: float, output_scale: float
+    bias: torch.Tensor | None, channels: int, affine: Iterable[Affine], sum_scale: float, output_scale: float
 ) -> Requantisation:
-    """sum_scale: real value of one step of the sum of products; output_scale: of one step of the output.
+    """Of a layer with this bias, followed by affine layers, the first one first.
 
-    With norm (Ioffe & Szegedy): y = gamma (x - mean) / sqrt(variance + eps) + beta, gamma of any sign.
+    sum_scale: real value of one step of the sum of products; output_scale: of one step of the output. Raises
+    OverflowError where a factor is too large.
     """
-    channels = len(layer.module.weight)
-    bias = layer.module.bias
-    factor, offset = np.ones(channels), np.zeros(channels) if bias is None else _array(bias)
-    if norm is not None:
-        gamma_by_deviation, shift = _batch_norm(norm.module, layer.name)
-        factor, offset = gamma_by_deviation, offset * gamma_by_deviation + shift
-    try:
-        return arithmetic.requantisation(factor * (sum_scale / output_scale), offset / output_scale)
-    except OverflowError as error:
-        raise LoweringError(f"module {layer.name}: {error}; its scale or batch norm is extreme") from error
+    factor, offset = np.ones(channels), np.zeros(channels) if bias is None else array(bias)
+    for step in affine:
+        factor, offset = factor * step.factor, offset * step.factor + step.offset
+    return arithmetic.requantisation(factor * (sum_scale / output_scale), offset / output_scale)
 
 
-def _batch_norm(module: nn.BatchNorm1d | nn.BatchNorm2d, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Factor and offset per channel: y = x * factor + offset."""
-    if module.running_mean is None or module.running_var is None:
-        raise LoweringError(f"the batch norm after module {name} keeps no statistics; use track_running_stats=True")
-    mean, variance = _array(module.running_mean), _array(module.running_var)
+def affine_of_batch_norm(module: Any) -> Affine:
+    """Of batch norm (Ioffe & Szegedy): y = gamma (x - mean) / sqrt(variance + eps) + beta, gamma of any sign."""
+    assert isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)
+    assert module.running_mean is not None and module.running_var is not None
+    mean, variance = array(module.running_mean), array(module.running_var)
     factor = 1 / np.sqrt(variance + module.eps)
     if module.affine:
-        factor = factor * _array(module.weight)
-        return factor, _array(module.bias) - mean * factor
-    return factor, -mean * factor
+        factor = factor * array(module.weight)
+        return Affine(factor, array(module.bias) - mean * factor)
+    return Affine(factor, -mean * factor)
 
 
-def _array(tensor: torch.Tensor) -> NDArray[np.float64]:
+def array(tensor: torch.Tensor) -> NDArray[np.float64]:
+    """A tensor's values in double precision."""
     return tensor.detach().cpu().numpy().astype(np.float64)

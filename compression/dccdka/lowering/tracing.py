@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -10,20 +14,37 @@ from torch import Tensor, fx, nn
 from dccdka.datasets import Normalization
 from dccdka.lowering.errors import LoweringError
 
+_LINE = "users_line"
+_TORCH = str(Path(torch.__file__).parent)
 
-def network_input(images: NDArray[np.uint8], normalization: Normalization) -> Tensor:
-    """What the float network sees of uint8 images [n, c, h, w]."""
-    return (torch.from_numpy(images.astype(np.float32)) - normalization.zero) * normalization.scale
+
+def network_input(images: NDArray[np.uint8], normalization: Normalization, module: nn.Module) -> Tensor:
+    """What the float network sees of uint8 images [n, c, h, w], where its parameters lie."""
+    device = next((parameter.device for parameter in module.parameters()), None)
+    pixels = torch.from_numpy(images.astype(np.float32)).to(device)
+    return (pixels - normalization.zero) * normalization.scale
 
 
 def trace(module: nn.Module) -> fx.GraphModule:
     """The traced network; LoweringError if its operators depend on values."""
+    tracer = _Tracer()
     try:
-        return fx.symbolic_trace(module)
+        graph = tracer.trace(module)
     except (fx.proxy.TraceError, TypeError) as error:
         raise LoweringError(
             f"{type(module).__name__} cannot be traced: its forward depends on values ({error}); use fixed control flow"
         ) from error
+    return fx.GraphModule(tracer.root, graph, type(module).__name__)
+
+
+def describe(node: fx.Node) -> str:
+    """How errors name a node: the module's path, or the operator's and that of the module around it, and the line."""
+    line = f" ({node.meta[_LINE]})" if _LINE in node.meta else ""
+    if node.op == "call_module":
+        return f"module {node.target}{line}"
+    inside = list(node.meta.get("nn_module_stack", {}))
+    place = f" in module {inside[-1]}" if inside and inside[-1] else ""
+    return f"operator {getattr(node.target, '__name__', node.target)}{place}{line}"
 
 
 def check_trace(module: nn.Module, network: fx.GraphModule, inputs: Tensor) -> None:
@@ -37,3 +58,30 @@ def check_trace(module: nn.Module, network: fx.GraphModule, inputs: Tensor) -> N
         raise LoweringError(
             f"{type(module).__name__} changes values in place that are used elsewhere; write x = x + y for x += y"
         )
+
+
+class _Tracer(fx.Tracer):
+    """Notes for each node the line of the user's code that made it."""
+
+    def create_node(self, *arguments: Any, **keywords: Any) -> fx.Node:
+        node = super().create_node(*arguments, **keywords)
+        line = _users_line()
+        if line is not None:
+            node.meta[_LINE] = line
+        return node
+
+
+def _users_line() -> str | None:
+    """file:line of the innermost call below `trace` that is neither torch's nor this file's; None if all are."""
+    frame = sys._getframe()
+    while frame is not None and frame.f_code is not trace.__code__:
+        file = frame.f_code.co_filename
+        if file != __file__ and not file.startswith((_TORCH, "<")):
+            return f"{_from_here(Path(file))}:{frame.f_lineno}"
+        frame = frame.f_back  # type: ignore[assignment]  # None at the outermost
+    return None
+
+
+def _from_here(path: Path) -> Path:
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path

@@ -1,0 +1,152 @@
+"""What the traced network calls, with every number that is not one of its tensors known."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, fx, nn
+
+from dccdka.lowering.errors import LoweringError
+from dccdka.lowering.tracing import describe
+
+# The network is run on this many images to learn its shapes: on one, squeeze() would take the batch's axis too.
+PROBE_IMAGES = 2
+
+_NAMESPACES = (operator, torch, F, torch.special)
+_IN_PLACE = {f"i{name}" for name in ("add", "sub", "mul", "truediv", "pow")}
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of a module, function or method on the network's tensors, for PROBE_IMAGES images.
+
+    name: of a module its class, of functions and methods their name without a trailing "_" ("relu" for F.relu,
+    torch.relu_ and x.relu); "" for functions that are not torch's. args and kwargs hold the network's tensors as nodes
+    and all else as values. shape: of one image's result, without n; None where the result is no tensor.
+    """
+
+    node: fx.Node
+    name: str
+    module: nn.Module | None
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    input_shape: tuple[int, ...]
+    shape: tuple[int, ...] | None
+
+    @property
+    def inputs(self) -> tuple[fx.Node, ...]:
+        """The network's tensors among the arguments, each once."""
+        return _nodes(self.args, self.kwargs)
+
+    @property
+    def in_place(self) -> bool:
+        """Whether it changes its input's values."""
+        if self.module is not None:
+            return bool(getattr(self.module, "inplace", False))
+        target = self.node.target if isinstance(self.node.target, str) else self.node.target.__name__
+        return target.endswith("_") or target in _IN_PLACE or bool(self.kwargs.get("inplace", False))
+
+    def run(self, values: Mapping[fx.Node, Tensor]) -> Any:
+        """The result for other values of the tensors; they are not changed in place."""
+        args, kwargs = fx.map_arg((self.args, self.kwargs), lambda node: values[node].clone())
+        if self.module is not None:
+            return self.module(*args, **kwargs)
+        if isinstance(self.node.target, str):
+            return getattr(args[0], self.node.target)(*args[1:], **kwargs)
+        return self.node.target(*args, **kwargs)
+
+
+@dataclass(frozen=True)
+class Calls:
+    """The network's input, its calls on tensors that depend on it, in order, and which node its output is."""
+
+    input: fx.Node
+    output: fx.Node
+    by_node: dict[fx.Node, Call]
+
+
+@torch.no_grad()
+def probe(network: fx.GraphModule, inputs: Tensor) -> Calls:
+    """Runs the network on images [PROBE_IMAGES, c, h, w].
+
+    Raises LoweringError where a call fails, or the network takes or returns anything but one tensor.
+    """
+    prober = _Prober(network, tuple(inputs.shape[1:]))
+    prober.run(inputs)
+    (end,) = (node for node in network.graph.nodes if node.op == "output")
+    output = end.args[0]
+    if not isinstance(output, fx.Node) or (output is not prober.input and output not in prober.calls):
+        raise LoweringError("the network returns several values; it must return one tensor")
+    return Calls(prober.input, output, prober.calls)
+
+
+class _Prober(fx.Interpreter):
+    def __init__(self, network: fx.GraphModule, image_shape: tuple[int, ...]) -> None:
+        super().__init__(network)
+        self.extra_traceback = False
+        placeholders = [node for node in network.graph.nodes if node.op == "placeholder"]
+        # Parameters with defaults keep them; they are no tensors.
+        required = [node for node in placeholders if not node.args]
+        if len(required) != 1:
+            raise LoweringError(f"the network takes {len(required)} tensors; it must take one batch of images")
+        self.image_shape = image_shape
+        self.input: fx.Node = required[0]
+        self.calls: dict[fx.Node, Call] = {}
+
+    def run_node(self, n: fx.Node) -> Any:
+        args, kwargs = fx.map_arg((n.args, n.kwargs), self._known)
+        try:
+            value = super().run_node(n)
+        except (RuntimeError, TypeError, ValueError, IndexError) as error:
+            first_line = str(error).strip().split("\n")[0]
+            raise LoweringError(f"{describe(n)} fails on images of shape {self.image_shape}: {first_line}") from error
+        if n.op.startswith("call") and _holds_tensor(value):
+            inputs = _nodes(args, kwargs)
+            if inputs:
+                # A part of a tuple has no shape of its own; what reads it is refused with the tuple.
+                before = self.env[inputs[0]]
+                input_shape = tuple(before.shape[1:]) if isinstance(before, Tensor) else ()
+                shape = self._shape(n, value)
+                self.calls[n] = Call(n, self._name(n), self._module(n), args, kwargs, input_shape, shape)
+        return value
+
+    def _known(self, node: fx.Node) -> Any:
+        return node if node is self.input or node in self.calls else self.env[node]
+
+    def _module(self, n: fx.Node) -> nn.Module | None:
+        return self.fetch_attr(str(n.target)) if n.op == "call_module" else None
+
+    def _name(self, n: fx.Node) -> str:
+        if n.op == "call_module":
+            return type(self._module(n)).__name__
+        name = n.target if isinstance(n.target, str) else getattr(n.target, "__name__", "")
+        known = isinstance(n.target, str) or any(getattr(space, name, None) is n.target for space in _NAMESPACES)
+        name = name.rstrip("_") if known else ""
+        return name[1:] if name in _IN_PLACE else name
+
+    def _shape(self, n: fx.Node, value: Any) -> tuple[int, ...] | None:
+        if not isinstance(value, Tensor):
+            return None
+        if value.shape[:1] != (PROBE_IMAGES,):
+            raise LoweringError(
+                f"{describe(n)}: of {PROBE_IMAGES} images it makes a tensor of shape {tuple(value.shape)}; "
+                "keep the images apart, along the first axis"
+            )
+        return tuple(value.shape[1:])
+
+
+def _nodes(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[fx.Node, ...]:
+    found: dict[fx.Node, None] = {}
+    fx.map_arg((args, kwargs), lambda node: found.setdefault(node))
+    return tuple(found)
+
+
+def _holds_tensor(value: Any) -> bool:
+    if isinstance(value, tuple | list):
+        return any(_holds_tensor(part) for part in value)
+    return isinstance(value, Tensor)

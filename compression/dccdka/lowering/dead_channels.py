@@ -1,0 +1,171 @@
+"""Removes the channels that do nothing, without changing a bit of any output.
+
+A channel is removed where nothing reads it, or where it is constant and all that read it are convolutions that can
+take its value into their biases: whole filters that were pruned, units that never leave their clamp, and what feeds
+these alone. The network's input and output keep all their channels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dccdka.lowering.bounds import Bounds, channel_bounds, is_padded
+from dccdka.lowering.graph import (
+    Add,
+    ArgMax,
+    Concatenate,
+    Convolution,
+    IntegerGraph,
+    Multiply,
+    Operator,
+    Requantisation,
+    Softmax,
+    inputs_of,
+)
+
+_Mask = NDArray[np.bool_]
+_INT32_MAX = 2**31 - 1
+_LARGEST_PRODUCT = 255 * 255
+
+
+def remove_dead_channels(graph: IntegerGraph) -> IntegerGraph:
+    """The same function of the image with fewer channels; operators whose output nothing reads go as well."""
+    bounds = channel_bounds(graph)
+    return _Removal(graph, bounds, _Keeping(graph, bounds).run()).run()
+
+
+class _Keeping:
+    """Finds the channels that must stay: the least sets that hold what the output needs, every shape fitting.
+
+    Every channel that stays is computed as before, also one that stays only to make shapes fit.
+    """
+
+    def __init__(self, graph: IntegerGraph, bounds: list[Bounds]) -> None:
+        self.graph = graph
+        self.foldable = {
+            i: _foldable(graph, operator, bounds[operator.input])
+            for i, operator in enumerate(graph.operators)
+            if isinstance(operator, Convolution) and operator.groups == 1
+        }
+        self.kept = [np.zeros(tensor.channels, bool) for tensor in graph.tensors]
+        self.kept[graph.input][:] = True
+        self.kept[graph.output][:] = True
+        # By operator: the filters that stayed when it was looked at last.
+        self.looked_at: dict[int, _Mask] = {}
+
+    def run(self) -> list[_Mask]:
+        """By tensor; a tensor of which nothing stays is not needed."""
+        before = -1
+        while (now := sum(int(mask.sum()) for mask in self.kept)) != before:
+            before = now
+            for i, operator in reversed(list(enumerate(self.graph.operators))):
+                if self.kept[operator.output].any():
+                    self._keep_inputs(i, operator)
+        return self.kept
+
+    def _keep_inputs(self, index: int, operator: Operator) -> None:
+        kept = self.kept
+        x, y = operator.input, operator.output
+        match operator:
+            case Convolution(groups=1):
+                if not np.array_equal(self.looked_at.get(index), kept[y]):
+                    self.looked_at[index] = kept[y].copy()
+                    kept[x] |= _read(operator, kept[y], len(kept[x])) & ~self.foldable[index]
+            case Convolution(flatten_input=True):
+                kept[x][:] = kept[y][:] = True
+            case Convolution():
+                by_group = [kept[t].reshape(operator.groups, -1) for t in (x, y)]
+                groups = by_group[0].any(axis=1) | by_group[1].any(axis=1)
+                for mask in by_group:
+                    mask |= groups[:, None]
+            case Concatenate():
+                first = len(kept[x])
+                kept[x] |= kept[y][:first]
+                kept[operator.second] |= kept[y][first:]
+            case Softmax() | ArgMax():
+                kept[x][:] = kept[y][:] = True
+            case _:
+                tensors = (*inputs_of(operator), y)
+                together = np.logical_or.reduce([kept[t] for t in tensors])
+                for t in tensors:
+                    kept[t] |= together
+        for t in inputs_of(operator):
+            if not kept[t].any():  # an image has one channel at least
+                kept[t][0] = True
+        if isinstance(operator, Concatenate):
+            kept[y] |= np.concatenate((kept[x], kept[operator.second]))
+
+
+def _foldable(graph: IntegerGraph, operator: Convolution, bounds: Bounds) -> _Mask:
+    """The constant input channels that the bias can stand for: zeros; others where no position leaves the image."""
+    x, y = graph.tensors[operator.input], graph.tensors[operator.output]
+    zeros: _Mask = bounds.constant & (bounds.low == x.zero_point)
+    largest_bias = int(np.abs(operator.requantisation.bias.astype(np.int64)).max())
+    overflows = operator.codes[0].size * _LARGEST_PRODUCT + largest_bias > _INT32_MAX
+    if overflows or (not operator.flatten_input and is_padded(operator.window, x, y)):
+        return zeros
+    return bounds.constant
+
+
+def _read(operator: Convolution, filters: _Mask, channels: int) -> _Mask:
+    """The input channels that these filters of an ungrouped convolution read."""
+    columns = np.zeros(operator.codes.shape[3], bool)
+    for weights in operator.codes[filters]:
+        columns |= (weights != operator.weight_zero_point).any(axis=(0, 1))
+    read: _Mask = columns.reshape(-1, channels).any(axis=0)
+    return read
+
+
+class _Removal:
+    def __init__(self, graph: IntegerGraph, bounds: list[Bounds], kept: list[_Mask]) -> None:
+        self.graph = graph
+        self.bounds = bounds
+        self.kept = kept
+
+    def run(self) -> IntegerGraph:
+        graph = self.graph
+        live = [i for i, mask in enumerate(self.kept) if mask.any()]
+        index = {old: new for new, old in enumerate(live)}
+        tensors = tuple(replace(graph.tensors[i], channels=int(self.kept[i].sum())) for i in live)
+        operators = []
+        for operator in graph.operators:
+            if operator.output in index:
+                smaller = self._smaller(operator) if isinstance(operator, Convolution) else operator
+                places = {"input": index[operator.input], "output": index[operator.output]}
+                if isinstance(operator, Add | Multiply | Concatenate):
+                    places["second"] = index[operator.second]
+                operators.append(replace(smaller, **places))
+        return IntegerGraph(tensors, tuple(operators), index[graph.input], index[graph.output])
+
+    def _smaller(self, operator: Convolution) -> Convolution:
+        inputs, outputs = self.kept[operator.input], self.kept[operator.output]
+        if inputs.all() and outputs.all():
+            return operator
+        if operator.groups > 1:
+            groups = int(inputs.reshape(operator.groups, -1).any(axis=1).sum())
+            codes, bias = operator.codes[outputs], operator.requantisation.bias[outputs]
+            return replace(operator, groups=groups, codes=codes, requantisation=_rows(operator, outputs, bias))
+        columns = np.resize(inputs, operator.codes.shape[3])
+        codes = operator.codes[outputs]
+        bias = operator.requantisation.bias[outputs] + self._constants(operator, codes[..., ~columns], ~columns)
+        return replace(
+            operator,
+            codes=np.ascontiguousarray(codes[..., columns]),
+            requantisation=_rows(operator, outputs, bias.astype(np.int32)),
+        )
+
+    def _constants(self, operator: Convolution, codes: NDArray[np.uint8], columns: _Mask) -> NDArray[np.int64]:
+        """What the removed columns add to each filter's sum. One that is not constant has weights of zero only."""
+        values = self.bounds[operator.input].low - self.graph.tensors[operator.input].zero_point
+        by_column = np.resize(values, len(columns))[columns]
+        weights = (codes.astype(np.int64) - operator.weight_zero_point).sum(axis=(1, 2))
+        constants: NDArray[np.int64] = weights @ by_column
+        return constants
+
+
+def _rows(operator: Convolution, filters: _Mask, bias: NDArray[np.int32]) -> Requantisation:
+    whole = operator.requantisation
+    return Requantisation(bias, whole.multiplier[filters], whole.shift[filters])
