@@ -5,7 +5,7 @@
  *
  * In, repeated to the end of the stream: u32 artifact bytes, u32 inputs bytes, artifact, inputs (one or more, back to back).
  * Out, for each: u32 status, u32 outputs bytes, outputs. Numbers in host order. Artifact and arena get blocks of exactly
- * their size, so that a sanitizer sees the first byte outside; arenas above 1 MiB are refused as too small a device would.
+ * their size, so that a sanitizer sees the first byte outside; arenas above 64 MiB are refused as too small a device would.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +13,7 @@
 
 #include "dcc_runtime.h"
 
-#define LARGEST_ARENA (1u << 20)
+#define LARGEST_ARENA (64u << 20)
 
 static void *allocate(size_t bytes) {
     void *block = malloc(bytes);

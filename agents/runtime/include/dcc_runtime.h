@@ -24,7 +24,7 @@ typedef enum {
     DCC_ERROR_ARENA_RANGE = 8,     /* a tensor or scratch outside the announced arena */
     DCC_ERROR_DATA_RANGE = 9,      /* weights, codebook or requantisation outside the artifact */
     DCC_ERROR_ENCODING = 10,       /* weight stream and its description disagree */
-    DCC_ERROR_REQUANTISATION = 11, /* a shift or clamp out of range */
+    DCC_ERROR_REQUANTISATION = 11, /* a shift, clamp or table out of range */
     DCC_ERROR_ARENA_TOO_SMALL = 12 /* the caller's arena is smaller than arena_bytes */
 } dcc_status;
 

@@ -4,7 +4,7 @@
  */
 #include "kernels.h"
 
-void dcc_run_add(const dcc_operator *operator, const dcc_add *add, uint8_t *arena) {
+void dcc_run_add(const dcc_operator *operator, const dcc_pair *add, uint8_t *arena) {
     const int8_t *first = dcc_input(&operator->input, arena);
     const int8_t *second = dcc_input(&add->second, arena);
     int8_t *output = dcc_output(&operator->output, arena);

@@ -5,141 +5,91 @@
  */
 #include "check.h"
 
-#include "weights.h"
+static int same_size(const dcc_tensor *a, const dcc_tensor *b) { return a->height == b->height && a->width == b->width; }
 
 static int same_shape(const dcc_tensor *a, const dcc_tensor *b) {
-    return a->height == b->height && a->width == b->width && a->channels == b->channels;
+    return same_size(a, b) && a->channels == b->channels;
 }
 
 static int axis_fits(const dcc_axis *axis, uint32_t input_size, uint32_t output_size) {
-    int32_t room = (int32_t)input_size + 2 * axis->padding - axis->kernel;
-    if (axis->kernel == 0 || axis->stride == 0 || room < 0) return 0;
-    return (int32_t)output_size == room / axis->stride + 1;
+    if (axis->kernel == 0 || axis->stride == 0 || axis->dilation == 0) return 0;
+    return dcc_needed(axis, input_size, output_size) <= 255;
 }
 
-static int window_fits(const dcc_window *window, const dcc_operator *operator) {
+int dcc_window_fits(const dcc_window *window, const dcc_operator *operator) {
     return axis_fits(&window->y, operator->input.height, operator->output.height) &&
            axis_fits(&window->x, operator->input.width, operator->output.width);
 }
 
-static int shift_valid(uint32_t shift) { return shift >= 1u && shift <= 62u; }
-
-/* In place means exactly on top; shapes are equal, so equal offsets are enough. */
+/* In place means exactly on top, by a tensor of the same shape. */
 static int apart_or_in_place(const dcc_tensor *input, const dcc_tensor *output) {
-    return input->at == output->at || !dcc_tensors_overlap(input, output);
+    return (input->at == output->at && same_shape(input, output)) || !dcc_tensors_overlap(input, output);
 }
 
-static uint32_t fullest_filter(dcc_weights weights, uint32_t filters, uint32_t filter_weights) {
-    uint32_t most = 0u;
-    uint32_t filter;
-    for (filter = 0u; filter < filters; filter++) {
-        uint32_t count = 0u;
-        uint32_t i;
-        for (i = 0u; i < filter_weights; i++) {
-            if (dcc_next_weight(&weights) != 0) count++;
-        }
-        if (count > most) most = count;
-    }
-    return most;
-}
-
-static uint32_t count_ones(dcc_bits bits, uint32_t count) {
-    uint32_t ones = 0u;
-    uint32_t i;
-    for (i = 0u; i < count; i++) ones += dcc_take_bits(&bits, 1u);
-    return ones;
-}
-
-/* Whether the data of a convolution has exactly the size that its description asks for. */
-static dcc_status check_data(
-    const uint8_t *artifact, uint32_t artifact_bytes, const dcc_conv *conv, uint32_t filters, uint64_t weight_count) {
-    const uint32_t codebook_end = dcc_codebook_offset(filters) + (1u << conv->bits);
-    uint64_t needed;
-    uint32_t i;
-    if (conv->data_at > artifact_bytes || conv->data_bytes > artifact_bytes - conv->data_at) {
-        return DCC_ERROR_DATA_RANGE;
-    }
-    if (conv->encoding == DCC_DENSE) {
-        needed = codebook_end + (weight_count * conv->bits + 7u) / 8u;
-    } else {
-        const uint64_t bitmap_end = codebook_end + (weight_count + 7u) / 8u;
-        if (bitmap_end > conv->data_bytes) return DCC_ERROR_ENCODING;
-        needed = count_ones(dcc_bits_at(artifact + conv->data_at + codebook_end), (uint32_t)weight_count);
-        needed = bitmap_end + (needed * conv->bits + 7u) / 8u;
-    }
-    if (needed != conv->data_bytes) return DCC_ERROR_ENCODING;
-    for (i = 0u; i < filters; i++) {
-        if (!shift_valid(artifact[conv->data_at + 8u * filters + i])) return DCC_ERROR_REQUANTISATION;
-    }
-    return DCC_OK;
-}
-
-static dcc_status check_scratch(
-    const dcc_operator *operator, const dcc_conv *conv, uint32_t arena_bytes, uint32_t needed) {
-    const dcc_tensor *input = &operator->input;
+static int pair_fits(const dcc_operator *operator, const dcc_tensor *second) {
+    const dcc_tensor *first = &operator->input;
     const dcc_tensor *output = &operator->output;
-    if (conv->scratch_at % DCC_ALIGNMENT != 0u || conv->scratch_at > arena_bytes ||
-        conv->scratch_bytes > arena_bytes - conv->scratch_at || conv->scratch_bytes < needed) {
-        return DCC_ERROR_ARENA_RANGE;
+    if (operator->kind == DCC_CONCATENATE) {
+        return same_size(first, output) && same_size(second, output) &&
+               first->channels + second->channels == output->channels;
     }
-    if (dcc_tensors_overlap(input, output) ||
-        dcc_overlap(conv->scratch_at, conv->scratch_bytes, input->at, dcc_tensor_bytes(input)) ||
-        dcc_overlap(conv->scratch_at, conv->scratch_bytes, output->at, dcc_tensor_bytes(output))) {
-        return DCC_ERROR_ARENA_RANGE;
-    }
-    return DCC_OK;
+    if (!same_shape(first, output)) return 0;
+    if (same_shape(second, output)) return 1;
+    return operator->kind == DCC_MULTIPLY && second->height == 1u && second->width == 1u &&
+           second->channels == output->channels;
 }
 
-static dcc_status check_conv(
-    const uint8_t *artifact, uint32_t artifact_bytes, uint32_t arena_bytes, const dcc_operator *operator,
-    const dcc_conv *conv) {
-    const uint32_t filters = operator->output.channels;
-    const uint32_t channels = operator->input.channels;
-    const uint32_t taps = (uint32_t)(conv->window.y.kernel * conv->window.x.kernel);
-    uint32_t group_channels;
-    uint32_t filter_weights;
-    uint32_t nonzeros;
-    dcc_status status;
-    if (channels > 65535u || !window_fits(&conv->window, operator)) return DCC_ERROR_SHAPE;
-    if (conv->groups == 0u || channels % conv->groups != 0u || filters % conv->groups != 0u) return DCC_ERROR_SHAPE;
-    if (conv->encoding > DCC_BITMAP || conv->bits > 8u) return DCC_ERROR_ENCODING;
-    if (conv->encoding == DCC_DENSE && conv->bits == 0u) return DCC_ERROR_ENCODING;
-    group_channels = channels / conv->groups;
-    if ((uint64_t)taps * group_channels > DCC_MAX_FILTER_WEIGHTS) return DCC_ERROR_SHAPE;
-    if ((uint64_t)(conv->window.x.kernel - 1) * channels + group_channels > 65536u) return DCC_ERROR_SHAPE;
-    filter_weights = taps * group_channels; /* times filters: below 2^32 */
-    status = check_data(artifact, artifact_bytes, conv, filters, (uint64_t)filters * filter_weights);
-    if (status != DCC_OK) return status;
-    nonzeros = fullest_filter(
-        dcc_weights_at(artifact + conv->data_at, conv, filters, filters * filter_weights), filters, filter_weights);
-    return check_scratch(operator, conv, arena_bytes, dcc_scratch_bytes(taps, nonzeros));
-}
-
-static dcc_status check_add(const dcc_operator *operator, const dcc_add *add) {
-    if (!same_shape(&operator->input, &operator->output) || !same_shape(&add->second, &operator->output)) {
-        return DCC_ERROR_SHAPE;
-    }
-    if (!shift_valid(add->shift)) return DCC_ERROR_REQUANTISATION;
+static dcc_status check_pair(const dcc_operator *operator, const dcc_pair *pair) {
+    if (!pair_fits(operator, &pair->second)) return DCC_ERROR_SHAPE;
+    if (!dcc_shift_valid(pair->shift)) return DCC_ERROR_REQUANTISATION;
+    /* Where channels are joined, no input has the output's shape: none may lie on it. */
     if (!apart_or_in_place(&operator->input, &operator->output) ||
-        !apart_or_in_place(&add->second, &operator->output)) {
+        !apart_or_in_place(&pair->second, &operator->output)) {
         return DCC_ERROR_ARENA_RANGE;
     }
     return DCC_OK;
+}
+
+/* Every window has a tap inside the image. */
+static int taps_inside(const dcc_axis *axis, uint32_t input_size, uint32_t output_size) {
+    return axis->padding < axis->kernel && dcc_needed(axis, input_size, output_size) < axis->kernel;
 }
 
 static dcc_status check_pool(const dcc_operator *operator, const dcc_pool *pool) {
-    const dcc_window *window = &pool->window;
-    if (!window_fits(window, operator) || operator->input.channels != operator->output.channels ||
-        window->y.padding >= window->y.kernel || window->x.padding >= window->x.kernel) {
+    const dcc_tensor *input = &operator->input;
+    const dcc_tensor *output = &operator->output;
+    if (!dcc_window_fits(&pool->window, operator) || input->channels != output->channels ||
+        !taps_inside(&pool->window.y, input->height, output->height) ||
+        !taps_inside(&pool->window.x, input->width, output->width)) {
         return DCC_ERROR_SHAPE;
     }
-    if (operator->kind == DCC_AVERAGE_POOL && !shift_valid(pool->shift)) return DCC_ERROR_REQUANTISATION;
-    return dcc_tensors_overlap(&operator->input, &operator->output) ? DCC_ERROR_ARENA_RANGE : DCC_OK;
+    if (operator->kind == DCC_AVERAGE_POOL && !dcc_shift_valid(pool->shift)) return DCC_ERROR_REQUANTISATION;
+    return dcc_tensors_overlap(input, output) ? DCC_ERROR_ARENA_RANGE : DCC_OK;
 }
 
-static dcc_status check_relu(const dcc_operator *operator) {
+static dcc_status check_pad(const dcc_operator *operator, const dcc_pad *pad) {
+    const dcc_tensor *input = &operator->input;
+    const dcc_tensor *output = &operator->output;
+    if (input->channels != output->channels || pad->top + input->height > output->height ||
+        pad->left + input->width > output->width) {
+        return DCC_ERROR_SHAPE;
+    }
+    return dcc_tensors_overlap(input, output) ? DCC_ERROR_ARENA_RANGE : DCC_OK;
+}
+
+/* ReLU, and with a table of so many bytes lookup and softmax. */
+static dcc_status check_elementwise(
+    const dcc_operator *operator, uint32_t artifact_bytes, uint32_t table_at, uint32_t table_bytes) {
     if (!same_shape(&operator->input, &operator->output)) return DCC_ERROR_SHAPE;
+    if (table_at > artifact_bytes || table_bytes > artifact_bytes - table_at) return DCC_ERROR_DATA_RANGE;
     return apart_or_in_place(&operator->input, &operator->output) ? DCC_OK : DCC_ERROR_ARENA_RANGE;
+}
+
+static dcc_status check_argmax(const dcc_operator *operator) {
+    const dcc_tensor *input = &operator->input;
+    const dcc_tensor *output = &operator->output;
+    if (!same_size(input, output) || output->channels != 1u || input->channels > 256u) return DCC_ERROR_SHAPE;
+    return dcc_tensors_overlap(input, output) ? DCC_ERROR_ARENA_RANGE : DCC_OK;
 }
 
 dcc_status dcc_check_operator(
@@ -149,17 +99,31 @@ dcc_status dcc_check_operator(
     switch (operator.kind) {
     case DCC_CONV: {
         const dcc_conv conv = dcc_read_conv(record);
-        return check_conv(artifact, artifact_bytes, arena_bytes, &operator, &conv);
+        return dcc_check_conv(artifact, artifact_bytes, arena_bytes, &operator, &conv);
     }
-    case DCC_ADD: {
-        const dcc_add add = dcc_read_add(artifact, record);
-        return check_add(&operator, &add);
+    case DCC_ADD:
+    case DCC_MULTIPLY:
+    case DCC_CONCATENATE: {
+        const dcc_pair pair = dcc_read_pair(artifact, record);
+        return check_pair(&operator, &pair);
     }
     case DCC_AVERAGE_POOL:
     case DCC_MAX_POOL: {
         const dcc_pool pool = dcc_read_pool(record);
         return check_pool(&operator, &pool);
     }
-    default: return check_relu(&operator);
+    case DCC_PAD: {
+        const dcc_pad pad = dcc_read_pad(record);
+        return check_pad(&operator, &pad);
+    }
+    case DCC_LOOKUP: return check_elementwise(&operator, artifact_bytes, dcc_table_at(record), DCC_LOOKUP_BYTES);
+    case DCC_SOFTMAX: {
+        const uint32_t at = dcc_table_at(record);
+        const dcc_status status = check_elementwise(&operator, artifact_bytes, at, DCC_EXPONENTIALS_BYTES);
+        if (status == DCC_OK && dcc_u16(artifact + at) != DCC_FIRST_EXPONENTIAL) return DCC_ERROR_REQUANTISATION;
+        return status;
+    }
+    case DCC_ARGMAX: return check_argmax(&operator);
+    default: return check_elementwise(&operator, artifact_bytes, 0u, 0u);
     }
 }

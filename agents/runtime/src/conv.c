@@ -25,6 +25,7 @@ static void decode_filter(
     uint16_t *starts) {
     uint32_t count = 0u;
     int32_t row;
+    pixel_bytes *= (uint32_t)conv->window.x.dilation;
     for (row = 0; row < conv->window.y.kernel; row++) {
         uint32_t offset = 0u;
         int32_t column;
@@ -54,7 +55,8 @@ static int32_t accumulate(
     int32_t row;
     for (row = y->first; row < y->end; row++) {
         /* Negative where the padding begins, but origin + offset never is: taps before x->first are left out. */
-        int32_t origin = ((y->origin + row) * (int32_t)input->width + x->origin) * (int32_t)input->channels;
+        int32_t image_row = y->origin + row * window->y.dilation;
+        int32_t origin = (image_row * (int32_t)input->width + x->origin) * (int32_t)input->channels;
         const uint16_t *starts = decoded->starts + row * window->x.kernel;
         const nonzero *next = decoded->nonzeros + starts[x->first];
         const nonzero *end = decoded->nonzeros + starts[x->end];

@@ -7,10 +7,16 @@
 uint32_t dcc_record_bytes(uint32_t kind) {
     switch (kind) {
     case DCC_CONV: return 36u;
-    case DCC_ADD: return 20u;
+    case DCC_ADD:
+    case DCC_CONCATENATE:
     case DCC_AVERAGE_POOL: return 20u;
+    case DCC_MULTIPLY:
     case DCC_MAX_POOL: return 16u;
-    case DCC_RELU: return 8u;
+    case DCC_PAD:
+    case DCC_LOOKUP:
+    case DCC_SOFTMAX: return 12u;
+    case DCC_RELU:
+    case DCC_ARGMAX: return 8u;
     default: return 0u;
     }
 }
@@ -49,16 +55,21 @@ static dcc_window read_window(const uint8_t *record) {
     window.x.stride = record[11];
     window.y.padding = record[12];
     window.x.padding = record[13];
+    window.y.dilation = 1;
+    window.x.dilation = 1;
     return window;
 }
 
 dcc_conv dcc_read_conv(const uint8_t *record) {
     dcc_conv conv;
     conv.window = read_window(record);
-    conv.encoding = record[14];
-    conv.bits = record[15];
+    conv.window.y.dilation = record[14];
+    conv.window.x.dilation = record[15];
     conv.groups = dcc_u16(record + 16);
-    conv.weight_zero_point = record[18];
+    conv.bits = record[18] & 15u;
+    conv.code_bits = ((record[18] >> 4) & 7u) + 1u;
+    conv.encoding = record[18] >> 7;
+    conv.weight_zero_point = record[19];
     conv.data_at = dcc_u32(record + 20);
     conv.data_bytes = dcc_u32(record + 24);
     conv.scratch_at = dcc_u32(record + 28);
@@ -66,13 +77,13 @@ dcc_conv dcc_read_conv(const uint8_t *record) {
     return conv;
 }
 
-dcc_add dcc_read_add(const uint8_t *artifact, const uint8_t *record) {
-    dcc_add add;
-    add.second = dcc_read_tensor(artifact, dcc_u16(record + 8));
-    add.shift = record[10];
-    add.multiplier = dcc_i32(record + 12);
-    add.second_multiplier = dcc_i32(record + 16);
-    return add;
+dcc_pair dcc_read_pair(const uint8_t *artifact, const uint8_t *record) {
+    dcc_pair pair;
+    pair.second = dcc_read_tensor(artifact, dcc_u16(record + 8));
+    pair.shift = record[10];
+    pair.multiplier = dcc_i32(record + 12);
+    pair.second_multiplier = record[0] == DCC_MULTIPLY ? 0 : dcc_i32(record + 16);
+    return pair;
 }
 
 dcc_pool dcc_read_pool(const uint8_t *record) {
@@ -81,4 +92,11 @@ dcc_pool dcc_read_pool(const uint8_t *record) {
     pool.shift = record[0] == DCC_AVERAGE_POOL ? record[14] : 0u;
     pool.multiplier = record[0] == DCC_AVERAGE_POOL ? dcc_i32(record + 16) : 0;
     return pool;
+}
+
+dcc_pad dcc_read_pad(const uint8_t *record) {
+    dcc_pad pad;
+    pad.top = dcc_u16(record + 8);
+    pad.left = dcc_u16(record + 10);
+    return pad;
 }

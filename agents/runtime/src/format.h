@@ -8,15 +8,30 @@
 
 #include "dcc_runtime.h"
 
-#define DCC_FORMAT_VERSION 1u
+#define DCC_FORMAT_VERSION 2u
 #define DCC_HEADER_BYTES 36u
 #define DCC_TENSOR_BYTES 12u
 #define DCC_MAX_BYTES (1u << 28) /* of artifact and arena: bit positions then fit 32 bits */
 #define DCC_MAX_TENSORS 512u
 #define DCC_MAX_OPERATORS 512u
 #define DCC_MAX_FILTER_WEIGHTS 65535u
+#define DCC_LOOKUP_BYTES 256u
+#define DCC_EXPONENTIALS_BYTES 512u
+#define DCC_FIRST_EXPONENTIAL (1u << 15)
 
-enum { DCC_CONV = 1, DCC_ADD = 2, DCC_AVERAGE_POOL = 3, DCC_MAX_POOL = 4, DCC_RELU = 5 };
+enum {
+    DCC_CONV = 1,
+    DCC_ADD = 2,
+    DCC_AVERAGE_POOL = 3,
+    DCC_MAX_POOL = 4,
+    DCC_RELU = 5,
+    DCC_MULTIPLY = 6,
+    DCC_CONCATENATE = 7,
+    DCC_PAD = 8,
+    DCC_LOOKUP = 9,
+    DCC_SOFTMAX = 10,
+    DCC_ARGMAX = 11
+};
 enum { DCC_DENSE = 0, DCC_BITMAP = 1 };
 
 typedef struct {
@@ -30,7 +45,8 @@ typedef struct {
 typedef struct {
     int32_t kernel;
     int32_t stride;
-    int32_t padding;
+    int32_t padding; /* before the image; behind it lies what the output's size asks for */
+    int32_t dilation;
 } dcc_axis;
 
 typedef struct {
@@ -50,7 +66,8 @@ typedef struct {
 typedef struct {
     dcc_window window;
     uint32_t encoding;
-    uint32_t bits;
+    uint32_t bits;      /* of an index */
+    uint32_t code_bits; /* of a code */
     uint32_t groups;
     int32_t weight_zero_point;
     uint32_t data_at;
@@ -63,14 +80,20 @@ typedef struct {
     dcc_tensor second;
     uint32_t shift;
     int32_t multiplier;
-    int32_t second_multiplier;
-} dcc_add;
+    int32_t second_multiplier; /* 0 for multiply, which has only one */
+} dcc_pair;
 
 typedef struct {
     dcc_window window;
     uint32_t shift; /* average pool only, as is the multiplier */
     int32_t multiplier;
 } dcc_pool;
+
+/* Rows above and columns left of the image. */
+typedef struct {
+    uint32_t top;
+    uint32_t left;
+} dcc_pad;
 
 static inline uint32_t dcc_u16(const uint8_t *at) { return (uint32_t)at[0] | ((uint32_t)at[1] << 8); }
 
@@ -82,6 +105,13 @@ static inline uint32_t dcc_tensor_bytes(const dcc_tensor *tensor) {
     return tensor->height * tensor->width * tensor->channels;
 }
 
+/* Whether operators of this kind read a second tensor. */
+static inline int dcc_is_pair(uint32_t kind) {
+    return kind == DCC_ADD || kind == DCC_MULTIPLY || kind == DCC_CONCATENATE;
+}
+
+static inline int32_t dcc_extent(const dcc_axis *axis) { return (axis->kernel - 1) * axis->dilation + 1; }
+
 /* Bytes of the record of this kind, 0 for an unknown kind. */
 uint32_t dcc_record_bytes(uint32_t kind);
 
@@ -89,7 +119,11 @@ uint32_t dcc_record_bytes(uint32_t kind);
 dcc_tensor dcc_read_tensor(const uint8_t *artifact, uint32_t index);
 dcc_operator dcc_read_operator(const uint8_t *artifact, const uint8_t *record);
 dcc_conv dcc_read_conv(const uint8_t *record);
-dcc_add dcc_read_add(const uint8_t *artifact, const uint8_t *record);
+dcc_pair dcc_read_pair(const uint8_t *artifact, const uint8_t *record);
 dcc_pool dcc_read_pool(const uint8_t *record);
+dcc_pad dcc_read_pad(const uint8_t *record);
+
+/* Of a lookup or a softmax: where its table lies in the artifact. */
+static inline uint32_t dcc_table_at(const uint8_t *record) { return dcc_u32(record + 8); }
 
 #endif

@@ -8,10 +8,16 @@
 #include "format.h"
 
 void dcc_run_conv(const dcc_operator *operator, const dcc_conv *conv, const uint8_t *artifact, uint8_t *arena);
-void dcc_run_add(const dcc_operator *operator, const dcc_add *add, uint8_t *arena);
+void dcc_run_add(const dcc_operator *operator, const dcc_pair *add, uint8_t *arena);
+void dcc_run_multiply(const dcc_operator *operator, const dcc_pair *multiply, uint8_t *arena);
+void dcc_run_concatenate(const dcc_operator *operator, const dcc_pair *concatenate, uint8_t *arena);
 void dcc_run_average_pool(const dcc_operator *operator, const dcc_pool *pool, uint8_t *arena);
 void dcc_run_max_pool(const dcc_operator *operator, const dcc_pool *pool, uint8_t *arena);
+void dcc_run_pad(const dcc_operator *operator, const dcc_pad *pad, uint8_t *arena);
 void dcc_run_relu(const dcc_operator *operator, uint8_t *arena);
+void dcc_run_lookup(const dcc_operator *operator, const uint8_t *table, uint8_t *arena);
+void dcc_run_softmax(const dcc_operator *operator, const uint8_t *exponentials, uint8_t *arena);
+void dcc_run_argmax(const dcc_operator *operator, uint8_t *arena);
 
 static inline const int8_t *dcc_input(const dcc_tensor *tensor, const uint8_t *arena) {
     return (const int8_t *)(arena + tensor->at);
@@ -35,15 +41,19 @@ typedef struct {
     int32_t end;
 } dcc_span;
 
+/* How many of a window's taps lie before a point so far from its first tap. */
+static inline int32_t dcc_taps_before(int32_t distance, const dcc_axis *axis) {
+    int32_t taps = distance;
+    if (distance <= 0) return 0;
+    if (axis->dilation != 1) taps = (distance + axis->dilation - 1) / axis->dilation;
+    return taps < axis->kernel ? taps : axis->kernel;
+}
+
 static inline dcc_span dcc_clip(uint32_t output_position, const dcc_axis *axis, uint32_t image_size) {
     dcc_span span;
-    int32_t beyond;
     span.origin = (int32_t)output_position * axis->stride - axis->padding;
-    span.first = span.origin < 0 ? -span.origin : 0;
-    if (span.first > axis->kernel) span.first = axis->kernel;
-    beyond = (int32_t)image_size - span.origin;
-    span.end = beyond < axis->kernel ? beyond : axis->kernel;
-    if (span.end < span.first) span.end = span.first;
+    span.first = dcc_taps_before(-span.origin, axis);
+    span.end = dcc_taps_before((int32_t)image_size - span.origin, axis);
     return span;
 }
 

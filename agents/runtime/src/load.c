@@ -42,7 +42,7 @@ static dcc_status check_tensors(const uint8_t *artifact, uint32_t count, uint32_
 
 static int indices_valid(const uint8_t *record, uint32_t tensor_count) {
     return dcc_u16(record + 4) < tensor_count && dcc_u16(record + 6) < tensor_count &&
-           (record[0] != DCC_ADD || dcc_u16(record + 8) < tensor_count);
+           (!dcc_is_pair(record[0]) || dcc_u16(record + 8) < tensor_count);
 }
 
 static dcc_status check_operators(const dcc_model *model, uint32_t tensor_count) {
@@ -97,7 +97,7 @@ static dcc_status check_dataflow(const dcc_model *model) {
     uint32_t i;
     for (i = 0u; i < model->operator_count; i++) {
         if (!is_defined(model, dcc_u16(record + 4), i)) return DCC_ERROR_ARENA_RANGE;
-        if (record[0] == DCC_ADD && !is_defined(model, dcc_u16(record + 8), i)) return DCC_ERROR_ARENA_RANGE;
+        if (dcc_is_pair(record[0]) && !is_defined(model, dcc_u16(record + 8), i)) return DCC_ERROR_ARENA_RANGE;
         record += dcc_record_bytes(record[0]);
     }
     return is_defined(model, dcc_u16(model->artifact + 26), i) ? DCC_OK : DCC_ERROR_ARENA_RANGE;

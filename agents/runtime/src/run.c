@@ -13,8 +13,18 @@ static void run_operator(const uint8_t *artifact, const uint8_t *record, uint8_t
         break;
     }
     case DCC_ADD: {
-        const dcc_add add = dcc_read_add(artifact, record);
+        const dcc_pair add = dcc_read_pair(artifact, record);
         dcc_run_add(&operator, &add, arena);
+        break;
+    }
+    case DCC_MULTIPLY: {
+        const dcc_pair multiply = dcc_read_pair(artifact, record);
+        dcc_run_multiply(&operator, &multiply, arena);
+        break;
+    }
+    case DCC_CONCATENATE: {
+        const dcc_pair concatenate = dcc_read_pair(artifact, record);
+        dcc_run_concatenate(&operator, &concatenate, arena);
         break;
     }
     case DCC_AVERAGE_POOL: {
@@ -27,6 +37,14 @@ static void run_operator(const uint8_t *artifact, const uint8_t *record, uint8_t
         dcc_run_max_pool(&operator, &pool, arena);
         break;
     }
+    case DCC_PAD: {
+        const dcc_pad pad = dcc_read_pad(record);
+        dcc_run_pad(&operator, &pad, arena);
+        break;
+    }
+    case DCC_LOOKUP: dcc_run_lookup(&operator, artifact + dcc_table_at(record), arena); break;
+    case DCC_SOFTMAX: dcc_run_softmax(&operator, artifact + dcc_table_at(record), arena); break;
+    case DCC_ARGMAX: dcc_run_argmax(&operator, arena); break;
     default: /* DCC_RELU: the loader admits no other kind */
         dcc_run_relu(&operator, arena);
         break;

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dccdka.lowering.graph import Add, IntegerGraph, Operator, ReLU, inputs_of
+from dccdka.lowering.graph import Add, IntegerGraph, Lookup, Multiply, Operator, ReLU, Softmax, inputs_of
 from dccdka.packing.layout import ALIGNMENT
 
 
@@ -53,7 +53,7 @@ def _tensor_blocks(graph: IntegerGraph) -> list[_Block]:
     blocks = [_Block(_aligned(tensor.elements), 0, last_use[i]) for i, tensor in enumerate(graph.tensors)]
     for i, operator in enumerate(graph.operators):
         blocks[operator.output].first = i
-        for candidate in _may_overwrite(operator):
+        for candidate in _may_overwrite(graph, operator):
             if last_use[candidate] == i:
                 blocks[candidate].last = last_use[operator.output]
                 blocks[operator.output] = blocks[candidate]
@@ -71,8 +71,11 @@ def _last_uses(graph: IntegerGraph) -> list[int]:
     return last
 
 
-def _may_overwrite(operator: Operator) -> tuple[int, ...]:
-    return inputs_of(operator) if isinstance(operator, Add | ReLU) else ()
+def _may_overwrite(graph: IntegerGraph, operator: Operator) -> tuple[int, ...]:
+    if not isinstance(operator, Add | Multiply | ReLU | Lookup | Softmax):
+        return ()
+    elements = graph.tensors[operator.output].elements
+    return tuple(i for i in inputs_of(operator) if graph.tensors[i].elements == elements)
 
 
 def _lowest_gap(block: _Block, placed: list[_Block]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dccdka.lowering.graph import Window, inputs_of
+from dccdka.lowering.graph import Add, Concatenate, Multiply, Pad, Window, inputs_of
 from dccdka.packing.artifact import Artifact, ArtifactError, ArtifactStatus, PlacedTensor, Region
 from dccdka.packing.layout import ALIGNMENT
 
@@ -42,30 +42,60 @@ def check_scratch(name: str, scratch: Region, needed: int, arena_bytes: int, x: 
     require(apart, ArtifactStatus.ARENA_RANGE, f"{name}: input, output and scratch overlap")
 
 
-def check_elementwise(
-    name: str, inputs: tuple[PlacedTensor, ...], output: PlacedTensor, shift: int | None = None
+def check_pair(
+    name: str, operator: Add | Multiply | Concatenate, x: PlacedTensor, x2: PlacedTensor, y: PlacedTensor
 ) -> None:
-    """Add and ReLU: equal shapes; the output lies exactly on an input or apart from it."""
-    require(all(x.shape == output.shape for x in inputs), ArtifactStatus.SHAPE, f"{name}: shapes differ")
-    if shift is not None:
-        check_shift(name, shift)
-    require(
-        all(x.offset == output.offset or not x.region.overlaps(output.region) for x in inputs),
-        ArtifactStatus.ARENA_RANGE,
-        f"{name}: its output lies on part of an input",
-    )
+    """Operators of two inputs: shapes that fit; the output lies exactly on an input of its shape or apart from it."""
+    if isinstance(operator, Concatenate):
+        fits = x.shape[:2] == x2.shape[:2] == y.shape[:2] and x.channels + x2.channels == y.channels
+    else:
+        broadcast = isinstance(operator, Multiply) and x2.shape == (1, 1, y.channels)
+        fits = x.shape == y.shape and (x2.shape == y.shape or broadcast)
+    require(fits, ArtifactStatus.SHAPE, f"{name}: the shapes of its inputs and output do not belong together")
+    check_shift(name, operator.shift)
+    _check_in_place(name, (x, x2), y)
+
+
+def check_elementwise(
+    name: str, x: PlacedTensor, y: PlacedTensor, table: Region | None = None, artifact_bytes: int = 0
+) -> None:
+    """ReLU, lookup and softmax; table is where the latter two have theirs in the artifact."""
+    require(x.shape == y.shape, ArtifactStatus.SHAPE, f"{name}: shapes differ")
+    if table is not None:
+        inside = table.offset + table.bytes <= artifact_bytes
+        require(inside, ArtifactStatus.DATA_RANGE, f"{name}: its table lies outside the artifact")
+    _check_in_place(name, (x,), y)
 
 
 def check_pool(name: str, window: Window, image: PlacedTensor, output: PlacedTensor, shift: int | None = None) -> None:
-    padding_inside = all(p < k for p, k in zip(window.padding, window.kernel, strict=True))
+    needed = _needed(window, image, output)
     require(
-        _window_fits(window, image, output) and image.channels == output.channels and padding_inside,
+        _window_fits(window, image, output)
+        and image.channels == output.channels
+        and all(p < k and n < k for p, n, k in zip(window.padding, needed, window.kernel, strict=True)),
         ArtifactStatus.SHAPE,
         f"{name}: input, window and output do not belong together",
     )
     if shift is not None:
         check_shift(name, shift)
-    require(not image.region.overlaps(output.region), ArtifactStatus.ARENA_RANGE, f"{name}: input and output overlap")
+    _check_apart(name, image, output)
+
+
+def check_pad(name: str, pad: Pad, x: PlacedTensor, y: PlacedTensor) -> None:
+    inside = pad.top + x.height <= y.height and pad.left + x.width <= y.width
+    require(
+        x.channels == y.channels and inside, ArtifactStatus.SHAPE, f"{name}: the padded image does not hold its input"
+    )
+    _check_apart(name, x, y)
+
+
+def check_argmax(name: str, x: PlacedTensor, y: PlacedTensor) -> None:
+    require(
+        y.shape == (x.height, x.width, 1) and x.channels <= 256,
+        ArtifactStatus.SHAPE,
+        f"{name}: gives one channel for each pixel of at most 256 channels",
+    )
+    _check_apart(name, x, y)
 
 
 def check_dataflow(artifact: Artifact) -> None:
@@ -84,10 +114,29 @@ def check_dataflow(artifact: Artifact) -> None:
     require(artifact.output in held, ArtifactStatus.ARENA_RANGE, "the output tensor holds no value at the end")
 
 
+def _needed(window: Window, image: PlacedTensor, output: PlacedTensor) -> tuple[int, int]:
+    """Rows and columns of padding below and right of the image that the output's size asks for; may be negative."""
+    axes = zip(
+        (image.height, image.width), (output.height, output.width), window.stride, window.extent, window.padding,
+        strict=True,
+    )  # fmt: skip
+    y, x = ((out - 1) * stride + extent - padding - size for size, out, stride, extent, padding in axes)
+    return y, x
+
+
 def _window_fits(window: Window, image: PlacedTensor, output: PlacedTensor) -> bool:
-    if 0 in window.kernel or 0 in window.stride:
+    if 0 in window.kernel or 0 in window.stride or 0 in window.dilation:
         return False
-    sizes = zip((image.height, image.width), window.padding, window.kernel, strict=True)
-    if any(size + 2 * padding < kernel for size, padding, kernel in sizes):
-        return False
-    return window.output_size(image.height, image.width) == (output.height, output.width)
+    return max(_needed(window, image, output)) <= 255
+
+
+def _check_apart(name: str, x: PlacedTensor, y: PlacedTensor) -> None:
+    require(not x.region.overlaps(y.region), ArtifactStatus.ARENA_RANGE, f"{name}: input and output overlap")
+
+
+def _check_in_place(name: str, inputs: tuple[PlacedTensor, ...], y: PlacedTensor) -> None:
+    require(
+        all((x.offset, x.shape) == (y.offset, y.shape) or not x.region.overlaps(y.region) for x in inputs),
+        ArtifactStatus.ARENA_RANGE,
+        f"{name}: its output lies on part of an input",
+    )

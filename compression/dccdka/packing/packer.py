@@ -7,10 +7,25 @@ import zlib
 
 import numpy as np
 
-from dccdka.lowering.graph import Add, AveragePool, Convolution, IntegerGraph, MaxPool, Operator, ReLU, Window
+from dccdka.lowering.graph import (
+    Add,
+    ArgMax,
+    AveragePool,
+    Concatenate,
+    Convolution,
+    IntegerGraph,
+    Lookup,
+    MaxPool,
+    Multiply,
+    Operator,
+    Pad,
+    ReLU,
+    Softmax,
+    Window,
+)
 from dccdka.packing import layout
 from dccdka.packing.arena import plan_arena
-from dccdka.packing.encoding import EncodedWeights, encode
+from dccdka.packing.encoding import EncodedWeights, encode, most_nonzeros, weight_magnitudes
 
 _INT32_MAX = 2**31 - 1
 _KINDS = {
@@ -19,6 +34,12 @@ _KINDS = {
     AveragePool: layout.AVERAGE_POOL,
     MaxPool: layout.MAX_POOL,
     ReLU: layout.RELU,
+    Multiply: layout.MULTIPLY,
+    Concatenate: layout.CONCATENATE,
+    Pad: layout.PAD,
+    Lookup: layout.LOOKUP,
+    Softmax: layout.SOFTMAX,
+    ArgMax: layout.ARGMAX,
 }
 
 
@@ -39,21 +60,25 @@ def pack(graph: IntegerGraph) -> bytes:
         + layout.TENSOR.size * len(graph.tensors)
         + sum(layout.RECORDS[_kind(operator)].size for operator in graph.operators)
     )
-    tensors = b"".join(
+    tensors = [
         _packed(layout.TENSOR, f"tensor {i}", offset, t.height, t.width, t.channels, t.zero_point)
         for i, (offset, t) in enumerate(zip(plan.tensor_offsets, graph.tensors, strict=True))
-    )
-    records, data = b"", b""
+    ]
+    records: list[bytes] = []
+    data: list[bytes] = []
+    data_at = tables_bytes
     for i, operator in enumerate(graph.operators):
         if isinstance(operator, Convolution):
             weights = encode(operator.codes, operator.weight_zero_point)
             own_data = _convolution_data(operator, weights)
-            place = (tables_bytes + len(data), len(own_data), plan.scratch_offsets[i], scratch[i])
-            records += _convolution_record(i, operator, weights, place)
-            data += own_data
+            place = (data_at, len(own_data), plan.scratch_offsets[i], scratch[i])
+            records.append(_convolution_record(i, operator, weights, place))
         else:
-            records += _record(i, operator)
-    return _with_header(graph, plan.arena_bytes, tensors + records + data)
+            own_data = _table(i, operator)
+            records.append(_record(i, operator, data_at))
+        data.append(own_data)
+        data_at += len(own_data)
+    return _with_header(graph, plan.arena_bytes, b"".join([*tensors, *records, *data]))
 
 
 def _with_header(graph: IntegerGraph, arena_bytes: int, body: bytes) -> bytes:
@@ -98,8 +123,8 @@ def _scratch_bytes(graph: IntegerGraph, index: int) -> int:
     if not isinstance(operator, Convolution):
         return 0
     _check_filters(graph, index, operator)
-    nonzeros = (operator.codes != operator.weight_zero_point).sum(axis=(1, 2, 3))
-    return layout.scratch_bytes(operator.window.taps, int(nonzeros.max()))
+    nonzeros = most_nonzeros(operator.codes, operator.weight_zero_point)
+    return layout.scratch_bytes(operator.window.taps, nonzeros)
 
 
 def _check_filters(graph: IntegerGraph, index: int, operator: Convolution) -> None:
@@ -107,19 +132,22 @@ def _check_filters(graph: IntegerGraph, index: int, operator: Convolution) -> No
 
     Every partial sum is at most |bias| + sum |w| max |x - zero point|, whatever the input and whichever taps are valid.
     """
-    _, kernel_x, group_channels = operator.codes.shape[1:]
+    group_channels = operator.codes.shape[3]
     filter_weights = operator.codes[0].size
     if filter_weights > layout.MAX_FILTER_WEIGHTS:
         raise PackingError(
             f"operator {index}: a filter of {filter_weights} weights, the runtime allows {layout.MAX_FILTER_WEIGHTS}"
         )
-    if (kernel_x - 1) * group_channels * operator.groups + group_channels > 65536:
-        raise PackingError(f"operator {index}: kernel width x channels exceeds 65536; narrow the layer")
+    if (operator.window.extent[1] - 1) * group_channels * operator.groups + group_channels > layout.MAX_ROW_OFFSETS:
+        raise PackingError(
+            f"operator {index}: kernel width, with its dilation, x channels exceeds {layout.MAX_ROW_OFFSETS}; "
+            "narrow the layer"
+        )
     zero_point = graph.tensors[operator.input].zero_point
     largest_input = max(127 - zero_point, zero_point + 128)
-    weights = operator.codes.astype(np.int64) - operator.weight_zero_point
+    magnitudes = weight_magnitudes(operator.codes, operator.weight_zero_point)
     bias = operator.requantisation.bias.astype(np.int64)
-    worst = int((np.abs(weights).sum(axis=(1, 2, 3)) * largest_input + np.abs(bias)).max())
+    worst = int((magnitudes * largest_input + np.abs(bias)).max())
     if worst > _INT32_MAX:
         raise PackingError(
             f"operator {index}: a sum may reach {worst}, beyond 32 bits; use fewer input channels or fewer weight bits"
@@ -149,26 +177,55 @@ def _convolution_record(
         operator.input,
         operator.output,
         *_window(operator.window),
-        weights.encoding,
-        weights.bits,
+        *operator.window.dilation,
         operator.groups,
+        layout.encoding_byte(weights.encoding, weights.bits, weights.code_bits),
         operator.weight_zero_point,
         *place,
     )
 
 
-def _record(index: int, operator: Operator) -> bytes:
-    kind = _kind(operator)
-    low, high = (-128, 127) if isinstance(operator, MaxPool) else (operator.low, operator.high)
+def _table(index: int, operator: Operator) -> bytes:
+    """What the operator keeps in the data area."""
+    if isinstance(operator, Lookup):
+        table = operator.table.astype("i1")
+        if len(table) != 256:
+            raise PackingError(f"operator {index}: a table of {len(table)} values, there must be 256")
+        return table.tobytes()
+    if isinstance(operator, Softmax):
+        exponentials = operator.exponentials.astype("<u2")
+        if len(exponentials) != 256 or exponentials[0] != layout.FIRST_EXPONENTIAL:
+            raise PackingError(f"operator {index}: exponentials must be 256, the first {layout.FIRST_EXPONENTIAL}")
+        return exponentials.tobytes()
+    return b""
+
+
+def _record(index: int, operator: Operator, data_at: int) -> bytes:
+    """Of an operator that is no convolution."""
     fields: tuple[int, ...] = ()
-    if isinstance(operator, Add):
+    if isinstance(operator, Add | Concatenate):
         fields = (operator.second, operator.shift, operator.multiplier, operator.second_multiplier)
+    elif isinstance(operator, Multiply):
+        fields = (operator.second, operator.shift, operator.multiplier)
     elif isinstance(operator, AveragePool):
-        fields = (*_window(operator.window), operator.shift, operator.multiplier)
+        fields = (*_pool_window(index, operator.window), operator.shift, operator.multiplier)
     elif isinstance(operator, MaxPool):
-        fields = _window(operator.window)
+        fields = _pool_window(index, operator.window)
+    elif isinstance(operator, Pad):
+        fields = (operator.top, operator.left)
+    elif isinstance(operator, Lookup | Softmax):
+        fields = (data_at,)
+    no_clamp = MaxPool | Pad | Lookup | Softmax | ArgMax
+    low, high = (-128, 127) if isinstance(operator, no_clamp) else (operator.low, operator.high)
+    kind = _kind(operator)
     common = (kind, low, high, 0, operator.input, operator.output)
     return _packed(layout.RECORDS[kind], f"operator {index}", *common, *fields)
+
+
+def _pool_window(index: int, window: Window) -> tuple[int, ...]:
+    if window.dilation != (1, 1):
+        raise PackingError(f"operator {index}: a pool with dilation {window.dilation}; pools have none")
+    return _window(window)
 
 
 def _window(window: Window) -> tuple[int, ...]:

@@ -7,10 +7,9 @@ from numpy.typing import NDArray
 
 from dccdka.datasets import Split
 from dccdka.packing.artifact import Artifact
-from dccdka.packing.reference_kernels import Images, patch_bytes, prepare
-
-# Batches are cut so that the largest array of patches stays in a core's second-level cache.
-_PATCH_BYTES = 1 << 20
+from dccdka.packing.narrowing import Images
+from dccdka.packing.reference_kernels import patch_bytes, prepare
+from dccdka.packing.reference_windows import PATCH_BYTES
 
 
 def to_device_input(images: NDArray[np.uint8]) -> Images:
@@ -25,7 +24,7 @@ def run_reference(artifact: Artifact, inputs: Images) -> Images:
             f"inputs are {inputs.dtype} {inputs.shape[1:]}, the artifact takes int8 {artifact.input_shape} (h, w, c)"
         )
     kernels = [prepare(artifact, operator) for operator in artifact.operators]
-    batch = max(1, _PATCH_BYTES // max(patch_bytes(artifact, operator) for operator in artifact.operators))
+    batch = max(1, PATCH_BYTES // max(patch_bytes(artifact, operator) for operator in artifact.operators))
     outputs = np.empty((len(inputs), *artifact.output_shape), np.int8)
     for begin in range(0, len(inputs), batch):
         values = {artifact.input: inputs[begin : begin + batch]}

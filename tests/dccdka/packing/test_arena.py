@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dccdka.lowering.graph import Add, IntegerGraph, MaxPool, ReLU, Tensor, Window
+from dccdka.lowering.graph import Add, IntegerGraph, Lookup, MaxPool, Multiply, ReLU, Softmax, Tensor, Window
 from dccdka.packing import pack, read_artifact
 from dccdka.packing.arena import plan_arena
 from dccdka.packing.conformance import random_graph
@@ -30,6 +30,22 @@ def test_relu_and_add_work_in_place_where_their_input_ends():
     assert plan.arena_bytes == 32
     assert plan.tensor_offsets[1] == plan.tensor_offsets[2]
     assert plan.tensor_offsets[3] in (plan.tensor_offsets[0], plan.tensor_offsets[2])
+
+
+def test_lookup_softmax_and_multiply_work_in_place_on_an_input_of_their_outputs_shape():
+    gate, table = Tensor(1, 1, 4, 1.0, 0), np.zeros(256, np.int8)
+    tensors = (image(4), image(4), image(4), gate, image(4), image(4))
+    operators = (
+        Lookup(0, 1, table),
+        Softmax(1, 2, np.full(256, 1 << 15, np.uint16)),
+        MaxPool(2, 3, Window((4, 4), (1, 1), (0, 0))),
+        Multiply(2, 3, 4, 1 << 30, 31),
+        MaxPool(4, 5, SAME),
+    )
+    plan = plan_arena(IntegerGraph(tensors, operators, 0, 5), [0] * 5)
+    places = plan.tensor_offsets
+    assert places[0] == places[1] == places[2] == places[4]
+    assert plan.arena_bytes == 64 + 64
 
 
 def test_an_input_that_is_used_later_is_not_overwritten():

@@ -7,7 +7,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dccdka.lowering.graph import POINT, Convolution, IntegerGraph, ReLU, Requantisation, Tensor, Window
+from dccdka.lowering.graph import (
+    POINT,
+    Convolution,
+    IntegerGraph,
+    Lookup,
+    MaxPool,
+    ReLU,
+    Requantisation,
+    Softmax,
+    Tensor,
+    Window,
+)
 from dccdka.packing import ArtifactError, ArtifactStatus, PackingError, pack, read_artifact
 from dccdka.packing.conformance import random_graph
 
@@ -28,6 +39,11 @@ def test_a_graph_comes_back_from_its_artifact(seed):
         (t.height, t.width, t.channels, t.zero_point) for t in graph.tensors
     ]
     for read, given in zip(artifact.operators, graph.operators, strict=True):
+        if isinstance(given, Lookup | Softmax):
+            assert (read.input, read.output) == (given.input, given.output)
+            field = "table" if isinstance(given, Lookup) else "exponentials"
+            np.testing.assert_array_equal(getattr(read, field), getattr(given, field), strict=True)
+            continue
         if not isinstance(given, Convolution):
             assert read == given
             continue
@@ -75,6 +91,31 @@ def test_sizes_beyond_the_format_are_refused():
         pack(replace(graph, operators=(operator,)))
 
 
+def test_tables_of_another_form_and_pools_with_dilation_are_refused():
+    image = Tensor(5, 5, 1, 1.0, 0)
+    for operator, message in (
+        (Lookup(0, 1, np.zeros(255, np.int8)), "operator 0: a table of 255 values"),
+        (Softmax(0, 1, np.full(256, 1 << 14, np.uint16)), "operator 0: exponentials must be 256, the first 32768"),
+        (MaxPool(0, 1, Window((3, 3), (1, 1), (2, 2), (2, 2))), r"operator 0: a pool with dilation \(2, 2\)"),
+    ):
+        with pytest.raises(PackingError, match=message):
+            pack(IntegerGraph((image, image), (operator,), 0, 1))
+
+
+def test_a_dilated_row_beyond_16_bits_is_refused():
+    wide, one = Tensor(1, 1, 20000, 1.0, 0), Tensor(1, 1, 1, 1.0, 0)
+    narrow_row = Requantisation(np.zeros(1, np.int32), np.array([1 << 30], np.int32), np.array([40], np.uint8))
+    for dilation in (2, 3):
+        window = Window((1, 2), (1, 1), (0, 0), (1, dilation))
+        codes = np.zeros((1, 1, 2, 20000), np.uint8)
+        graph = IntegerGraph((wide, one), (Convolution(0, 1, window, 1, False, codes, 0, narrow_row),), 0, 1)
+        if dilation == 2:
+            pack(graph)
+        else:
+            with pytest.raises(PackingError, match="operator 0: kernel width, with its dilation, x channels"):
+                pack(graph)
+
+
 def test_too_many_operators_are_refused():
     tensors = (Tensor(1, 1, 1, 1.0, 0),) * 601
     operators = tuple(ReLU(i, i + 1, 0) for i in range(600))
@@ -87,7 +128,7 @@ def test_too_many_operators_are_refused():
     [
         (lambda data: b"", ArtifactStatus.TOO_SHORT, "0 bytes"),
         (lambda data: b"GIF8" + data[4:], ArtifactStatus.MAGIC, "not an artifact"),
-        (lambda data: data[:4] + b"\2" + data[5:], ArtifactStatus.VERSION, "version 2.*pack the model again"),
+        (lambda data: data[:4] + b"\1" + data[5:], ArtifactStatus.VERSION, "version 1.*pack the model again"),
         (lambda data: data[:-1], ArtifactStatus.TOO_SHORT, "cut off"),
         (lambda data: data[:-1] + bytes([data[-1] ^ 1]), ArtifactStatus.CHECKSUM, "damaged"),
         (lambda data: data + b"x", ArtifactStatus.DATA_RANGE, "1 bytes after its end"),

@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
 
 from dccdka.datasets import Split
-from dccdka.lowering.graph import Add, AveragePool, Convolution, IntegerGraph, MaxPool, ReLU, Tensor
+from dccdka.lowering.graph import (
+    Add,
+    ArgMax,
+    AveragePool,
+    Concatenate,
+    Convolution,
+    IntegerGraph,
+    Lookup,
+    MaxPool,
+    Multiply,
+    Operator,
+    Pad,
+    ReLU,
+    Requantisation,
+    Softmax,
+    Tensor,
+    Window,
+)
 from dccdka.packing import accuracy, pack, read_artifact, run_reference, to_device_input
 from dccdka.packing.conformance import random_graph, random_inputs
 
@@ -21,21 +40,53 @@ def taps(window, y, x, shape):
     """(kernel y, kernel x, image y, image x) of the valid taps."""
     for ky in range(window.kernel[0]):
         for kx in range(window.kernel[1]):
-            iy = y * window.stride[0] - window.padding[0] + ky
-            ix = x * window.stride[1] - window.padding[1] + kx
+            iy = y * window.stride[0] - window.padding[0] + ky * window.dilation[0]
+            ix = x * window.stride[1] - window.padding[1] + kx * window.dilation[1]
             if 0 <= iy < shape[0] and 0 <= ix < shape[1]:
                 yield ky, kx, iy, ix
+
+
+def plain_softmax(operator, pixel, c):
+    shares = [int(operator.exponentials[max(pixel) - x]) for x in pixel]
+    return min(255, (256 * shares[c] + sum(shares) // 2) // sum(shares)) - 128
+
+
+def plain_pair(operator, images, tensors, y, x, c):
+    """An element of an operator of two inputs."""
+    first, second = images[operator.input], images[operator.second]
+    zero, second_zero = tensors[operator.input].zero_point, tensors[operator.second].zero_point
+    output = tensors[operator.output]
+    if isinstance(operator, Concatenate):
+        own = tensors[operator.input].channels
+        if c < own:
+            return narrowed((first[y][x][c] - zero) * operator.multiplier, operator.shift, output, operator)
+        product = (second[y][x][c - own] - second_zero) * operator.second_multiplier
+        return narrowed(product, operator.shift, output, operator)
+    a = first[y][x][c] - zero
+    if isinstance(operator, Multiply):
+        b = (second[0][0] if len(second) == len(second[0]) == 1 else second[y][x])[c] - second_zero
+        return narrowed(a * b * operator.multiplier, operator.shift, output, operator)
+    b = second[y][x][c] - second_zero
+    product = a * operator.multiplier + b * operator.second_multiplier
+    return narrowed(product, operator.shift, output, operator)
 
 
 def plain_value(operator, images, tensors, y, x, c):
     """One element of an operator's output; images are lists of lists of lists of int."""
     image, tensor, output = images[operator.input], tensors[operator.input], tensors[operator.output]
+    if isinstance(operator, Add | Multiply | Concatenate):
+        return plain_pair(operator, images, tensors, y, x, c)
+    if isinstance(operator, Pad):
+        iy, ix = y - operator.top, x - operator.left
+        return image[iy][ix][c] if 0 <= iy < tensor.height and 0 <= ix < tensor.width else output.zero_point
     if isinstance(operator, ReLU):
         return min(max(image[y][x][c], operator.low), operator.high)
-    if isinstance(operator, Add):
-        a = (image[y][x][c] - tensor.zero_point) * operator.multiplier
-        b = (images[operator.second][y][x][c] - tensors[operator.second].zero_point) * operator.second_multiplier
-        return narrowed(a + b, operator.shift, output, operator)
+    if isinstance(operator, Lookup):
+        return int(operator.table[image[y][x][c] + 128])
+    if isinstance(operator, Softmax):
+        return plain_softmax(operator, image[y][x], c)
+    if isinstance(operator, ArgMax):
+        return image[y][x].index(max(image[y][x])) - 128
     if isinstance(operator, Convolution) and operator.flatten_input:
         image = [[[v for row in image for pixel in row for v in pixel]]]
     valid = list(taps(operator.window, y, x, (len(image), len(image[0]))))
@@ -64,7 +115,7 @@ def plain_run(graph, image):
     return np.array(images[graph.output])
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(150))
 def test_random_graphs_equal_plain_loops(seed):
     generator = np.random.default_rng(seed)
     graph = random_graph(generator, operators=1 + seed % 4)
@@ -80,6 +131,65 @@ def test_a_batch_gives_the_same_as_its_images_alone():
     artifact, inputs = read_artifact(pack(graph)), random_inputs(generator, graph, count=700)
     one_by_one = np.concatenate([run_reference(artifact, inputs[i : i + 1]) for i in range(len(inputs))])
     np.testing.assert_array_equal(run_reference(artifact, inputs), one_by_one)
+
+
+def test_large_images_are_computed_in_bands_and_give_the_same():
+    """Patches of 30 MB for one image, depthwise and not: several bands of rows, the last one smaller."""
+    generator = np.random.default_rng(0)
+    image, window = Tensor(131, 130, 16, 0.05, 3), Window((5, 5), (1, 1), (4, 2), (2, 1))
+    for groups in (1, 2, 16):
+        codes = generator.integers(0, 256, (16, 5, 5, 16 // groups)).astype(np.uint8)
+        requantisation = Requantisation(
+            np.zeros(16, np.int32), np.full(16, 1 << 30, np.int32), np.full(16, 42, np.uint8)
+        )
+        graph = IntegerGraph(
+            (image, image), (Convolution(0, 1, window, groups, False, codes, 128, requantisation),), 0, 1
+        )
+        inputs = random_inputs(generator, graph, count=1)
+        tracemalloc.start()
+        output = run_reference(read_artifact(pack(graph)), inputs)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 10 << 20
+        for y, x, c in [
+            (0, 0, 0),
+            (130, 129, 15),
+            (126, 3, 7),
+            *generator.integers(0, (131, 130, 16), (40, 3)).tolist(),
+        ]:
+            expected = plain_value(graph.operators[0], {0: inputs[0].tolist()}, graph.tensors, y, x, c)
+            assert output[0, y, x, c] == expected
+
+
+def test_random_graphs_hold_every_operator_and_every_kind_of_window():
+    operators = [o for seed in range(30) for o in random_graph(np.random.default_rng(seed), 8).operators]
+    assert {type(o) for o in operators} == set(get_args(Operator))
+    windows = [o.window for o in operators if isinstance(o, Convolution)]
+    assert any(max(w.dilation) > 1 for w in windows)
+    graphs = [random_graph(np.random.default_rng(seed), 8) for seed in range(30)]
+    broadcast = [
+        (g.tensors[o.second], g.tensors[o.input]) for g in graphs for o in g.operators if isinstance(o, Multiply)
+    ]
+    assert any(second.elements < first.elements for second, first in broadcast)
+    assert any(
+        w.window.output_size(g.tensors[w.input].height, g.tensors[w.input].width)
+        != (g.tensors[w.output].height, g.tensors[w.output].width)
+        for g in graphs
+        for w in g.operators
+        if isinstance(w, AveragePool | MaxPool)
+    )
+
+
+def test_softmax_of_equal_channels_is_even_and_of_a_far_larger_one_nearly_all():
+    tensor = Tensor(1, 1, 4, 0.1, 0)
+    exponentials = np.rint(2.0**15 * np.exp(-0.1 * np.arange(256))).astype(np.uint16)
+    output = replace(tensor, scale=1 / 256, zero_point=-128)
+    artifact = read_artifact(pack(IntegerGraph((tensor, output), (Softmax(0, 1, exponentials),), 0, 1)))
+    inputs = np.array([[5, 5, 5, 5], [127, -128, -128, -128], [-128, -118, -128, -128]], np.int8).reshape(3, 1, 1, 4)
+    shares = run_reference(artifact, inputs).reshape(3, 4).astype(int) + 128
+    e = np.exp(0.1 * (inputs.reshape(3, 4).astype(float)))
+    exact = 256 * e / e.sum(axis=1, keepdims=True)
+    assert np.abs(shares - np.minimum(exact, 255)).max() <= 0.51
 
 
 def test_sums_beyond_float32_are_exact():

@@ -1,0 +1,187 @@
+"""What operators with a sliding window compute (FORMAT.md), over batches, in NumPy.
+
+Convolutions are exact although they are computed in floating point: every product and every partial sum, in whatever
+order, is an integer of magnitude at most max |x - zero point| * max over filters of sum |w|. float32 holds all
+integers up to 2^24, float64 up to 2^53, and no artifact goes beyond that (65535 weights of 255 times 255 make 2^32).
+From the sum on everything is done in 64-bit integers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import reduce
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+from numpy.typing import NDArray
+
+from dccdka.lowering.graph import AveragePool, Convolution, MaxPool, Window
+from dccdka.packing.artifact import Artifact, PlacedTensor
+from dccdka.packing.encoding import weight_magnitudes
+from dccdka.packing.narrowing import Images, Kernel, Values, narrow
+
+# Patches are made for as many output rows at a time as stay in a core's second-level cache; this bounds memory, too.
+PATCH_BYTES = 1 << 20
+# Multiplications up to which OpenBLAS does not start threads (interface/gemm.c, interface/gemv.c).
+_ONE_THREAD_GEMM = 65536 * 4
+_ONE_THREAD_GEMV = 2304 * 4 - 1
+
+_Array = NDArray[Any]  # float32 or float64 for convolutions, as exactness asks
+
+
+def convolution(artifact: Artifact, operator: Convolution) -> Kernel:
+    """Kernel of a convolution."""
+    x, y = artifact.tensors[operator.input], artifact.tensors[operator.output]
+    window, requantisation = operator.window, operator.requantisation
+    largest_input = max(127 - x.zero_point, x.zero_point + 128)
+    largest_sums = largest_input * weight_magnitudes(operator.codes, operator.weight_zero_point)
+    dtype = np.float32 if int(largest_sums.max()) <= 1 << 24 else np.float64
+    weights = operator.codes.astype(dtype)
+    weights -= operator.weight_zero_point
+    depthwise = operator.groups > 1 and operator.groups == y.channels and weights.shape[3] == 1
+    sums_of = _by_taps(window, weights) if depthwise else _by_patches(window, weights, operator.groups)
+    row_bytes = y.width * max(8 * y.channels, 0 if depthwise else weights[0].nbytes * operator.groups)
+    bias, multiplier = requantisation.bias.astype(np.int64), requantisation.multiplier.astype(np.int64)
+    wraps = bool((largest_sums + np.abs(bias) > 2**31 - 1).any())  # never for artifacts of our packer
+    # (sum + bias) M + rounding = sum M + (bias M + rounding), one pass less; all below 2^63
+    rounding = np.int64(1) << (requantisation.shift.astype(np.int64) - 1)
+    offset = rounding if wraps else bias * multiplier + rounding
+
+    def run(values: Values) -> Images:
+        images = values[operator.input]
+        if operator.flatten_input:
+            images = images.reshape(len(images), 1, 1, -1)
+        padded = _padded(images, x.zero_point, window, y, dtype)
+        output = np.empty((len(images), *y.shape), np.int8)
+        for rows in _bands(y.height, len(images) * row_bytes):
+            own = padded[:, rows.start * window.stride[0] :]
+            sums = sums_of(own, (rows.stop - rows.start, y.width)).astype(np.int64)
+            if wraps:
+                sums = (sums + bias).astype(np.int32).astype(np.int64)
+            sums *= multiplier
+            sums += offset
+            output[:, rows] = narrow(sums, requantisation.shift, y, operator.low, operator.high)
+        return output
+
+    return run
+
+
+def average_pool(artifact: Artifact, operator: AveragePool) -> Kernel:
+    """Kernel of an average pool."""
+    x, y = artifact.tensors[operator.input], artifact.tensors[operator.output]
+
+    def run(values: Values) -> Images:
+        padded = _padded(values[operator.input], x.zero_point, operator.window, y, np.int32)
+        sums = _reduced(padded, operator.window, y, np.add).astype(np.int64)
+        sums *= operator.multiplier
+        sums += 1 << (operator.shift - 1)
+        return narrow(sums, operator.shift, y, operator.low, operator.high)
+
+    return run
+
+
+def max_pool(artifact: Artifact, operator: MaxPool) -> Kernel:
+    """Kernel of a max pool."""
+    y = artifact.tensors[operator.output]
+
+    def run(values: Values) -> Images:
+        # In 16 bits, so that 0 + -128 in the padding is the least value there is, which is never chosen.
+        padded = _padded(values[operator.input], -128, operator.window, y, np.int16)
+        result: Images = (_reduced(padded, operator.window, y, np.maximum) - 128).astype(np.int8)
+        return result
+
+    return run
+
+
+def _bands(rows: int, row_bytes: int) -> Iterator[slice]:
+    step = max(1, PATCH_BYTES // row_bytes)
+    return (slice(begin, min(begin + step, rows)) for begin in range(0, rows, step))
+
+
+def _padded(images: Images, zero_point: int, window: Window, output: PlacedTensor, dtype: type[np.generic]) -> _Array:
+    """x - zero point, and 0 around it as far as the windows reach."""
+    n, height, width, channels = images.shape
+    top, left = window.padding
+    rows = max(top + height, (output.height - 1) * window.stride[0] + window.extent[0])
+    columns = max(left + width, (output.width - 1) * window.stride[1] + window.extent[1])
+    padded = np.zeros((n, rows, columns, channels), dtype)
+    np.subtract(images, zero_point, out=padded[:, top : top + height, left : left + width], dtype=dtype)
+    return padded
+
+
+def _windows(padded: _Array, window: Window, size: tuple[int, int]) -> _Array:
+    """View [n, y, x, kernel y, kernel x, c]."""
+    n, row, column, item = padded.strides
+    stride_y, stride_x = window.stride
+    dilation_y, dilation_x = window.dilation
+    shape = (len(padded), *size, *window.kernel, padded.shape[3])
+    strides = (n, row * stride_y, column * stride_x, row * dilation_y, column * dilation_x, item)
+    return as_strided(padded, shape, strides, writeable=False)
+
+
+def _reduced(padded: _Array, window: Window, output: PlacedTensor, combine: np.ufunc) -> _Array:
+    """The taps of every window combined: those of a column first, then those of a row. For windows without dilation."""
+    (kernel_y, kernel_x), (stride_y, stride_x) = window.kernel, window.stride
+    height, width = (output.height - 1) * stride_y + 1, (output.width - 1) * stride_x + 1
+    rows = reduce(combine, (padded[:, tap : tap + height : stride_y] for tap in range(kernel_y)))
+    result: _Array = reduce(combine, (rows[:, :, tap : tap + width : stride_x] for tap in range(kernel_x)))
+    return result
+
+
+_Sums = Callable[[_Array, tuple[int, int]], _Array]  # padded image and output's (y, x) to sums [n, y, x, filters]
+
+
+def _by_taps(window: Window, weights: _Array) -> _Sums:
+    """A depthwise convolution: each tap times its row of weights, added up."""
+    taps = np.ascontiguousarray(weights[..., 0].transpose(1, 2, 0))
+
+    def sums(padded: _Array, size: tuple[int, int]) -> _Array:
+        windows = _windows(padded, window, size)
+        total = windows[:, :, :, 0, 0] * taps[0, 0]
+        product = np.empty_like(total)
+        for tap in list(np.ndindex(*window.kernel))[1:]:
+            total += np.multiply(windows[:, :, :, *tap], taps[tap], out=product)
+        return total
+
+    return sums
+
+
+def _by_patches(window: Window, weights: _Array, groups: int) -> _Sums:
+    """Any convolution: a matrix of patches times a matrix of weights, for each group."""
+    matrix = weights.reshape(groups, len(weights) // groups, -1).transpose(0, 2, 1)
+
+    def sums(padded: _Array, size: tuple[int, int]) -> _Array:
+        product = _multiply(_patches(padded, window, size, groups), matrix)
+        return product.transpose(1, 0, 2).reshape(len(padded), *size, len(weights))
+
+    return sums
+
+
+def _patches(padded: _Array, window: Window, size: tuple[int, int], groups: int) -> _Array:
+    """[groups, n x y x x, kernel y x kernel x x channels of the group]."""
+    windows = _windows(padded, window, size)
+    positions = windows.shape[0] * size[0] * size[1]
+    if groups == 1 and window.dilation[1] == 1:
+        # A kernel row is one contiguous stretch of the padded image: copied as such, it is several times faster.
+        n, y, x, kernel_y, kernel_x, channels = windows.shape
+        shape = (n, y, x, kernel_y, kernel_x * channels)
+        rows = as_strided(padded, shape, (*windows.strides[:4], windows.strides[5]), writeable=False)
+        return rows.reshape(1, positions, -1)
+    grouped = windows.reshape(*windows.shape[:5], groups, -1)
+    return np.moveaxis(grouped, 5, 0).reshape(groups, positions, -1)
+
+
+def _multiply(patches: _Array, matrix: _Array) -> _Array:
+    """[groups, positions, k] times [groups, k, filters], in parts so small that OpenBLAS takes one thread for each.
+
+    Its threads wait for each other by spinning: with a training beside it, a large product took twenty times as long.
+    """
+    groups, positions, k = patches.shape
+    filters = matrix.shape[2]
+    most = _ONE_THREAD_GEMV if filters == 1 else _ONE_THREAD_GEMM
+    part = max(2, most // (k * filters))
+    product = np.empty((groups, positions, filters), patches.dtype)
+    for begin in range(0, positions, part):
+        np.matmul(patches[:, begin : begin + part], matrix, out=product[:, begin : begin + part])
+    return product
