@@ -83,9 +83,12 @@ def load_image_folder(spec: str, folder: Path, options: ImageOptions, *, validat
 def _images(
     folder: Path, part: Path, class_of: Callable[[str, Path], str], subject_of: Callable[[str, Path], str] | None
 ) -> _Images:
-    files = find_images(part)
-    if not files:
+    found = find_images(part)
+    if not found:
         raise DatasetError(f"{part}: has no image ({', '.join(SUFFIXES)}) in it or below it")
+    # Paths are in the order of classes, but the first images of a set, which calibrate and verify, must be of all. The
+    # order is the same for every seed, so that the hash of the data is.
+    files = [found[index] for index in np.random.default_rng(0).permutation(len(found))]
     return _Images(
         [(part / file).relative_to(folder).as_posix() for file in files],
         np.array([class_of(file, part / file) for file in files]),

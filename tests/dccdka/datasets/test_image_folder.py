@@ -41,7 +41,7 @@ def test_class_folders_are_recognised_and_numbered_by_name(class_folders: Path) 
     assert dataset.name == f"{class_folders} (images, layout folders, test set as given)"
     assert (dataset.image_shape, dataset.classes) == ((3, 4, 6), 3)
     parts = parts_of(dataset)
-    assert parts["test"] == [(label, 100 + 10 * label + n) for label in range(3) for n in range(3)]
+    assert sorted(parts["test"]) == [(label, 100 + 10 * label + n) for label in range(3) for n in range(3)]
     assert sorted(parts["train"] + parts["validation"]) == [
         (label, 10 * label + n) for label in range(3) for n in range(6)
     ]
@@ -55,6 +55,16 @@ def test_test_is_taken_before_val_and_images_are_scaled_and_made_grey(
     dataset = load(class_folders, size=(8, 10), channels=1)
     assert dataset.test.images.shape == (3, 1, 8, 10)
     assert np.unique(dataset.test.images).tolist() == [200]
+
+
+def test_the_first_images_of_a_set_are_of_all_classes_and_the_hash_is_no_matter_of_the_seed(
+    class_folders: Path,
+) -> None:
+    datasets = [load(class_folders, seed=seed) for seed in (1, 2)]
+    for dataset in datasets:
+        assert len(set(dataset.train.labels[:6].tolist())) == 3
+        assert len(set(dataset.test.labels[:5].tolist())) == 3
+    assert datasets[0].sha256 == datasets[1].sha256
 
 
 def test_the_hash_changes_with_one_pixel_of_one_image(class_folders: Path, write_image: WriteImage) -> None:
@@ -106,7 +116,7 @@ def test_a_missing_class_folder_of_the_test_set_is_named(class_folders: Path) ->
         ({"class_from": "("}, "class_from: '\\(' is no regular expression"),
         ({"class_from": "(.)"}, "class_from: .* has no named group"),
         ({"class_from": "(?P<a>x)", "test_share": 1.0}, "test_share: must lie between 0 and 1"),
-        ({"class_from": "(?P<a>x)y"}, "class_from .* is not found in 'train/cat/0.png'"),
+        ({"class_from": "(?P<a>x)y"}, "class_from .* is not found in '(train|val)/cat/"),
     ],
 )
 def test_a_wrong_option_is_named(class_folders: Path, options: dict[str, Any], message: str) -> None:
