@@ -43,7 +43,8 @@ class Bounds:
 
     @property
     def constant(self) -> NDArray[np.bool_]:
-        return self.low == self.high
+        constant: NDArray[np.bool_] = self.low == self.high
+        return constant
 
     def __sub__(self, zero_point: int) -> Bounds:
         return Bounds(self.low - zero_point, self.high - zero_point)

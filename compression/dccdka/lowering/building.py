@@ -300,7 +300,8 @@ class GraphBuilder:
             return np.arange(outputs, dtype=np.int32), (1, 1)
         tensor = self.tensors[x.tensor]
         pixels = x.order[..., :1] // tensor.channels
-        return pixels * outputs + np.arange(outputs, dtype=np.int32), (tensor.height, tensor.width)
+        order = (pixels * outputs + np.arange(outputs)).astype(np.int32)
+        return order, (tensor.height, tensor.width)
 
     def _affine(self, node: fx.Node) -> None:
         """Batch norm that follows no convolution: a depthwise 1 x 1 convolution with weights of one."""

@@ -71,14 +71,15 @@ class _Keeping:
         x, y = operator.input, operator.output
         match operator:
             case Convolution(groups=1):
-                if not np.array_equal(self.looked_at.get(index), kept[y]):
+                before = self.looked_at.get(index)
+                if before is None or not np.array_equal(before, kept[y]):
                     self.looked_at[index] = kept[y].copy()
                     kept[x] |= _read(operator, kept[y], len(kept[x])) & ~self.foldable[index]
             case Convolution(flatten_input=True):
                 kept[x][:] = kept[y][:] = True
             case Convolution():
                 by_group = [kept[t].reshape(operator.groups, -1) for t in (x, y)]
-                groups = by_group[0].any(axis=1) | by_group[1].any(axis=1)
+                groups: _Mask = np.logical_or(by_group[0].any(axis=1), by_group[1].any(axis=1))
                 for mask in by_group:
                     mask |= groups[:, None]
             case Concatenate():
@@ -102,12 +103,13 @@ class _Keeping:
 def _foldable(graph: IntegerGraph, operator: Convolution, bounds: Bounds) -> _Mask:
     """The constant input channels that the bias can stand for: zeros; others where no position leaves the image."""
     x, y = graph.tensors[operator.input], graph.tensors[operator.output]
-    zeros: _Mask = bounds.constant & (bounds.low == x.zero_point)
+    constant = bounds.constant
+    zeros: _Mask = np.logical_and(constant, bounds.low == x.zero_point)
     largest_bias = int(np.abs(operator.requantisation.bias.astype(np.int64)).max())
     overflows = operator.codes[0].size * _LARGEST_PRODUCT + largest_bias > _INT32_MAX
     if overflows or (not operator.flatten_input and is_padded(operator.window, x, y)):
         return zeros
-    return bounds.constant
+    return constant
 
 
 def _read(operator: Convolution, filters: _Mask, channels: int) -> _Mask:
@@ -115,7 +117,7 @@ def _read(operator: Convolution, filters: _Mask, channels: int) -> _Mask:
     columns = np.zeros(operator.codes.shape[3], bool)
     for weights in operator.codes[filters]:
         columns |= (weights != operator.weight_zero_point).any(axis=(0, 1))
-    read: _Mask = columns.reshape(-1, channels).any(axis=0)
+    read: _Mask = np.logical_or.reduce(columns.reshape(-1, channels))
     return read
 
 
@@ -130,14 +132,13 @@ class _Removal:
         live = [i for i, mask in enumerate(self.kept) if mask.any()]
         index = {old: new for new, old in enumerate(live)}
         tensors = tuple(replace(graph.tensors[i], channels=int(self.kept[i].sum())) for i in live)
-        operators = []
+        operators: list[Operator] = []
         for operator in graph.operators:
             if operator.output in index:
                 smaller = self._smaller(operator) if isinstance(operator, Convolution) else operator
-                places = {"input": index[operator.input], "output": index[operator.output]}
-                if isinstance(operator, Add | Multiply | Concatenate):
-                    places["second"] = index[operator.second]
-                operators.append(replace(smaller, **places))
+                if isinstance(smaller, Add | Multiply | Concatenate):
+                    smaller = replace(smaller, second=index[smaller.second])
+                operators.append(replace(smaller, input=index[operator.input], output=index[operator.output]))
         return IntegerGraph(tensors, tuple(operators), index[graph.input], index[graph.output])
 
     def _smaller(self, operator: Convolution) -> Convolution:

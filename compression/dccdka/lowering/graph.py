@@ -228,5 +228,6 @@ class IntegerGraph:
 
 def inputs_of(operator: Operator) -> tuple[int, ...]:
     """Indices of the tensors that the operator reads."""
-    two = isinstance(operator, Add | Multiply | Concatenate)
-    return (operator.input, operator.second) if two else (operator.input,)
+    if isinstance(operator, Add | Multiply | Concatenate):
+        return operator.input, operator.second
+    return (operator.input,)

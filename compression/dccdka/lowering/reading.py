@@ -325,8 +325,9 @@ def _max_pool(line: bool) -> Callable[..., Layer]:
 def _adaptive(kind: type[Average] | type[Maximum], line: bool) -> Callable[..., Layer]:
     def reader(call: Call, x: fx.Node, output_size: Any, return_indices: bool = False) -> Layer:
         _refuse(return_indices, call, "return_indices is not supported; leave it out")
-        y, x = (output_size, output_size) if output_size is None or isinstance(output_size, int) else output_size
-        return kind(Adaptive((1, x) if line else (y, x)))
+        alike = output_size is None or isinstance(output_size, int)
+        size_y, size_x = (output_size, output_size) if alike else (output_size[0], output_size[-1])
+        return kind(Adaptive((1 if line else size_y, size_x)))
 
     return reader
 

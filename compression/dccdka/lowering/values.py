@@ -58,7 +58,7 @@ def channel_order(order: Order, height: int, width: int, channels: int) -> NDArr
 
     torch's shape may be (c, h, w), (c, l) for an image of one line or column, and (c,) for one pixel.
     """
-    shapes = [(channels, height, width)]
+    shapes: list[tuple[int, ...]] = [(channels, height, width)]
     if min(height, width) == 1:
         shapes.append((channels, max(height, width)))
     if height == width == 1:
