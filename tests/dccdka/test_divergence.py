@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dccdka.datasets import Dataset, Split, load_dataset
+from dccdka.datasets import Dataset
 from dccdka.divergence import first_bad_layer
 from dccdka.learner import Learner
 from dccdka.progress import Progress
@@ -18,13 +18,6 @@ from dccdka.training import DivergedError, TrainingConfig, compress, train_teach
 
 CONFIG = TrainingConfig(epochs=1, batch_size=16, device="cpu")
 RECIPE = Recipe(2, 0.5, 8, 4)
-
-
-@pytest.fixture(scope="module")
-def tiny() -> Dataset:
-    """128 training images of the real set."""
-    full = load_dataset("fashion-mnist")
-    return replace(full, train=Split(full.train.images[:128], full.train.labels[:128]))
 
 
 class Explosive(nn.Module):
@@ -39,7 +32,7 @@ class Explosive(nn.Module):
         return x * float("inf") if self.calls >= self.at_call else x
 
 
-def network(*, at_call: int = 10**9) -> nn.Sequential:
+def explosive(*, at_call: int = 10**9) -> nn.Sequential:
     torch.manual_seed(0)
     return nn.Sequential(
         nn.Conv2d(1, 4, 3, stride=4), nn.BatchNorm2d(4), Explosive(at_call), nn.ReLU(), nn.Flatten(), nn.Linear(196, 10)
@@ -48,14 +41,14 @@ def network(*, at_call: int = 10**9) -> nn.Sequential:
 
 def test_the_step_and_the_layer_that_began_are_named(tiny: Dataset) -> None:
     with pytest.raises(DivergedError, match="at step 3 of 8: the network: the output of 2 is the first"):
-        train_teacher(network(at_call=3), tiny, CONFIG)
+        train_teacher(explosive(at_call=3), tiny, CONFIG)
 
 
 @pytest.mark.parametrize("recipe", [None, RECIPE], ids=["plain", "compressed"])
 def test_weights_that_are_not_finite_are_named_by_their_layer(tiny: Dataset, recipe: Recipe | None) -> None:
-    student = network()
+    student = explosive()
     nn.init.constant_(student[5].weight, float("nan"))
-    with pytest.raises(DivergedError, match="at step 1 of 8: .*: the weights of 5 is the first that is not finite"):
+    with pytest.raises(DivergedError, match=r"at step 1 of 8: .*: the weights of 5 is the first that is not finite"):
         if recipe is None:
             train_teacher(student, tiny, CONFIG)
         else:
@@ -74,7 +67,7 @@ def test_where_each_look_would_wait_the_first_bad_step_is_told_later_and_the_wei
         made.append(self)
 
     monkeypatch.setattr(Learner, "__init__", looking_seldom)
-    student = network(at_call=3)
+    student = explosive(at_call=3)
     with pytest.raises(DivergedError, match="at step 3 of 8: the network: the output of 2 is the first"):
         train_teacher(student, tiny, CONFIG)
     # Steps 3 to 8 were refused on the device: nothing has spread into the weights.
@@ -84,11 +77,11 @@ def test_where_each_look_would_wait_the_first_bad_step_is_told_later_and_the_wei
 
 def test_a_learning_rate_that_is_too_high_is_found_by_itself(tiny: Dataset) -> None:
     with pytest.raises(DivergedError, match=r"step \d+ of \d+.* of \S+ is (the first that is )?not finite"):
-        train_teacher(network(), tiny, replace(CONFIG, epochs=3, learning_rate=1e38))
+        train_teacher(explosive(), tiny, replace(CONFIG, epochs=3, learning_rate=1e38))
 
 
 def test_weights_that_the_last_step_made_infinite_are_noticed_though_no_loss_saw_them(tiny: Dataset) -> None:
-    student = network()
+    student = explosive()
 
     def ruin_after_the_last_step(progress: Progress) -> None:
         if progress.step == progress.steps:
@@ -99,10 +92,10 @@ def test_weights_that_the_last_step_made_infinite_are_noticed_though_no_loss_saw
 
 
 def test_a_teacher_that_diverges_beside_the_student_is_named(tiny: Dataset) -> None:
-    teacher = ParallelTeacher(network(), network(at_call=2))
+    teacher = ParallelTeacher(explosive(), explosive(at_call=2))
     with pytest.raises(DivergedError, match="at step 2 of 8: teacher 1: the output of 2"):
-        compress(network(), tiny, RECIPE, teacher, training=CONFIG)
+        compress(explosive(), tiny, RECIPE, teacher, training=CONFIG)
 
 
 def test_a_finite_network_has_no_bad_layer() -> None:
-    assert first_bad_layer(network(), torch.zeros(2, 1, 28, 28)) is None
+    assert first_bad_layer(explosive(), torch.zeros(2, 1, 28, 28)) is None

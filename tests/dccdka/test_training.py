@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -165,22 +166,22 @@ def test_half_precision_trains_as_well(small: Dataset) -> None:
 
 
 @pytest.mark.slow
-def test_compiled_training_learns_the_same(small: Dataset) -> None:
+def test_compiled_training_learns_the_same(tiny: Dataset, network: Callable[[int], nn.Module]) -> None:
     losses: dict[bool, list[float]] = {True: [], False: []}
     for compiled, seen in losses.items():
-        config = TrainingConfig(epochs=1, batch_size=64, device="cpu", compile=compiled)
-        compress(model(small, width=2), small, RECIPE, training=config, on_progress=lambda p, s=seen: s.append(p.loss))
+        config = TrainingConfig(epochs=2, batch_size=16, device="cpu", compile=compiled)
+        compress(network(0), tiny, RECIPE, training=config, on_progress=lambda p, s=seen: s.append(p.loss))
     # The order of sums differs, and the steps amplify that.
     assert losses[True] == pytest.approx(losses[False], rel=0.05)
 
 
 def test_a_network_that_cannot_be_compiled_is_told_with_the_way_out(
-    small: Dataset, monkeypatch: pytest.MonkeyPatch
+    tiny: Dataset, network: Callable[[int], nn.Module], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("torch._inductor.config.cpp.cxx", ("no-such-compiler",))
-    config = TrainingConfig(epochs=1, batch_size=64, device="cpu", compile=True)
+    config = TrainingConfig(epochs=1, batch_size=16, device="cpu", compile=True)
     with pytest.raises(TrainingConfigError, match=r"compile: torch cannot compile the student.*C\+\+ compiler"):
-        compress(model(small, width=2), small, RECIPE, training=config)
+        compress(network(0), tiny, RECIPE, training=config)
 
 
 def test_the_learning_rate_rises_stays_while_pruning_and_falls_to_zero() -> None:
