@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dccdka.function_reference import in_one_line
+
 # CIFAR-100's training batch, the largest that there is, takes some 250,000; more would only fill the memory.
 _MOST_OPERATIONS = 4_000_000
 
@@ -60,7 +62,7 @@ def read_array_pickle(data: bytes) -> dict[bytes, Any]:
                 raise PickleRefused(f"it has more than {_MOST_OPERATIONS:,} operations")
             machine.execute(opcode.name, argument, position or 0)
     except ValueError as error:  # of pickletools: an unknown opcode, or the end in the middle of one
-        raise PickleRefused(f"it is damaged or no pickle: {error}") from error
+        raise PickleRefused(f"it is damaged or no pickle ({in_one_line(error)})") from error
     return machine.result()
 
 
@@ -176,7 +178,7 @@ def _give_state(target: Any, state: Any) -> None:
         case (1, tuple(shape), _UnsignedBytes(), bool() | 0 | 1 as fortran, bytes(pixels)) if _is_shape(shape):
             if math.prod(shape) != len(pixels):
                 raise PickleRefused(f"its array of shape {list(shape)} has {len(pixels)} bytes")
-            target.content = np.frombuffer(pixels, np.uint8).reshape(shape, order="F" if fortran else "C")
+            target.content = np.frombuffer(pixels, np.uint8).reshape(shape, order="F" if fortran else "C").copy()
         case _:
             raise PickleRefused("the state of its array is none that numpy writes for uint8")
 

@@ -166,6 +166,11 @@ def _same_classes(training: _Images, test: _Images, training_folder: Path, test_
     """The classes, sorted; every class must be in the training set, and in a test set that was not drawn."""
     names = np.unique(training.classes)
     untrained = np.setdiff1d(test.classes, names).tolist()
+    if untrained and test_folder == training_folder:
+        raise DatasetError(
+            f"{test_folder}: with the test drawn by subject, class {untrained[0]!r} ({len(untrained)} in all) has no "
+            "image left to train on; lower test_share, or take another seed"
+        )
     if untrained:
         raise DatasetError(
             f"{test_folder}: class {untrained[0]!r} ({len(untrained)} in all) has no image in the training set; add "

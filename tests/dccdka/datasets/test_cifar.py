@@ -51,6 +51,7 @@ def test_cifar_10_is_recognised_and_read_to_the_pixel(cifar10: tuple[Path, str, 
     assert dataset.name == f"{folder} (CIFAR-10, {version})"
     assert (dataset.image_shape, dataset.classes) == ((3, 32, 32), 10)
     assert [len(split.labels) for split in (dataset.train, dataset.validation, dataset.test)] == [90, 10, 20]
+    assert dataset.test.images.flags.writeable  # torch warns of arrays that are not
     # A record is the red plane, row by row, then the green and the blue one.
     assert dataset.test.images[7, 1, 2, 5] == test_pixels[7, 1024 + 2 * 32 + 5]
     assert dataset.test.labels.tolist() == [*range(10), *range(10)]

@@ -204,6 +204,21 @@ def test_too_much_validation_by_subject_is_refused(casia: Path) -> None:
         load(casia, layout="casia-iris-v4", split="subject-disjoint", class_from=r"(?P<eye>[LR])\d\d\.", validation=78)
 
 
+@pytest.mark.parametrize("share", [0.9, 0.99])
+def test_too_large_a_test_by_subject_is_refused(tmp_path: Path, write_image: WriteImage, share: float) -> None:
+    for subject in "ab":
+        for mood in ("glad", "sad"):
+            write_image(tmp_path / f"{subject}_{mood}_1.png")
+    with pytest.raises(DatasetError, match=r"with the test drawn by subject, class 'glad' .* lower test_share"):
+        load(
+            tmp_path,
+            class_from="_(?P<mood>[a-z]+)_",
+            subject_from="^(?P<who>[a-z])_",
+            split="subject-disjoint",
+            test_share=share,
+        )
+
+
 def test_ubiris_v1_and_v2_are_read_as_published(tmp_path: Path, write_image: WriteImage) -> None:
     for session in (1, 2):
         for subject in (2, 10, 61):

@@ -1,0 +1,33 @@
+"""What is held out: as many as asked for, no class lost to it, and never part of a subject."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from dccdka.datasets.dataset import held_out_images, held_out_subjects
+
+numbers_of = st.lists(st.integers(0, 5), min_size=2, max_size=60).map(np.array)
+
+
+@given(labels=numbers_of, count=st.integers(1, 60), seed=st.integers(0, 5))
+def test_images_are_held_out_in_order_but_for_the_last_of_a_class(labels: np.ndarray, count: int, seed: int) -> None:
+    order = np.random.default_rng(seed).permutation(len(labels))
+    held_out = held_out_images(order, labels, count)
+    kept = np.setdiff1d(np.arange(len(labels)), held_out)
+    assert len(held_out) == min(count, len(labels) - len(np.unique(labels)))
+    assert set(labels[kept]) == set(labels)
+    if set(labels[order[count:]]) == set(labels):
+        assert np.array_equal(held_out, np.sort(order[:count]))
+
+
+@given(subjects=numbers_of, count=st.integers(1, 60), seed=st.integers(0, 5))
+def test_subjects_are_held_out_whole_and_no_more_than_it_takes(subjects: np.ndarray, count: int, seed: int) -> None:
+    assume(count <= len(subjects))
+    held_out = held_out_subjects(subjects, count, seed)
+    kept = np.setdiff1d(np.arange(len(subjects)), held_out)
+    assert not set(subjects[held_out]) & set(subjects[kept])
+    assert len(held_out) >= count
+    sizes = np.bincount(subjects)
+    assert len(held_out) - max(sizes[list(set(subjects[held_out]))]) < count
