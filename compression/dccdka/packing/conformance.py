@@ -109,8 +109,8 @@ class _Builder:
             most = (padded - dilation * (kernel - 1) - 1) // stride + 1
             output = most if self.random.random() < 0.8 else self._integer(1, most)
             axes.append((kernel, stride, before, dilation, output))
-        kernel, stride, padding, dilation, output = zip(*axes, strict=True)
-        return Window(kernel, stride, padding, dilation), output
+        kernels, strides, paddings, dilations, outputs = zip(*axes, strict=True)
+        return Window(kernels, strides, paddings, dilations), outputs
 
     def _scaling(self, magnitude: float) -> tuple[int, int]:
         """A multiplier and shift that bring values of this magnitude to about 8 bits, now and then far from it."""

@@ -41,11 +41,11 @@ class _Codebook:
     code_bits: int
 
     @property
-    def bytes(self) -> int:
+    def size(self) -> int:
         return codebook_bytes(self.bits, self.code_bits)
 
     def stream(self) -> bytes:
-        if self.bytes == 0:
+        if self.size == 0:
             return b""
         padded = np.zeros(1 << self.bits, np.uint8)
         padded[: len(self.codes)] = self.codes
@@ -54,7 +54,7 @@ class _Codebook:
     def index_table(self) -> _Bytes:
         """uint8 [256]: the index of each code."""
         table = np.arange(256, dtype=np.uint8)
-        if self.bytes:
+        if self.size:
             table[self.codes] = np.arange(len(self.codes), dtype=np.uint8)
         return table
 
@@ -68,8 +68,8 @@ def encode(codes: _Bytes, zero_point: int) -> EncodedWeights:
     nonzero_counts[zero_point] = 0
     sparse = _codebook(nonzero_counts, least_bits=0)
     nonzeros = int(nonzero_counts.sum())
-    dense_bytes = dense.bytes + _whole_bytes(len(flat) * dense.bits)
-    sparse_bytes = sparse.bytes + _whole_bytes(len(flat)) + _whole_bytes(nonzeros * sparse.bits)
+    dense_bytes = dense.size + _whole_bytes(len(flat) * dense.bits)
+    sparse_bytes = sparse.size + _whole_bytes(len(flat)) + _whole_bytes(nonzeros * sparse.bits)
     if sparse_bytes < dense_bytes:
         mask = flat != zero_point
         bitmap = np.packbits(mask, bitorder="little").tobytes()

@@ -88,7 +88,10 @@ class Record:
             operator = Multiply(self.input, second, self.output, multipliers[0], shift, self.low, self.high)
         else:
             made = Add if self.kind == layout.ADD else Concatenate
-            operator = made(self.input, second, self.output, *multipliers, shift, self.low, self.high)
+            first_multiplier, second_multiplier = multipliers
+            operator = made(
+                self.input, second, self.output, first_multiplier, second_multiplier, shift, self.low, self.high
+            )
         check_pair(self.name, operator, self.x, self.x2, self.y)
         return operator
 

@@ -119,7 +119,8 @@ def _softmax(operator: Softmax) -> Kernel:
         images = values[operator.input].astype(np.int64)
         shares = exponentials[images.max(axis=3, keepdims=True) - images]
         total = shares.sum(axis=3, keepdims=True)
-        return (np.minimum(255, (256 * shares + total // 2) // total) - 128).astype(np.int8)
+        result: Images = (np.minimum(255, (256 * shares + total // 2) // total) - 128).astype(np.int8)
+        return result
 
     return run
 

@@ -37,7 +37,7 @@ def convolution(artifact: Artifact, operator: Convolution) -> Kernel:
     largest_input = max(127 - x.zero_point, x.zero_point + 128)
     largest_sums = largest_input * weight_magnitudes(operator.codes, operator.weight_zero_point)
     dtype = np.float32 if int(largest_sums.max()) <= 1 << 24 else np.float64
-    weights = operator.codes.astype(dtype)
+    weights: _Array = operator.codes.astype(dtype)
     weights -= operator.weight_zero_point
     depthwise = operator.groups > 1 and operator.groups == y.channels and weights.shape[3] == 1
     sums_of = _by_taps(window, weights) if depthwise else _by_patches(window, weights, operator.groups)
@@ -138,7 +138,7 @@ def _by_taps(window: Window, weights: _Array) -> _Sums:
 
     def sums(padded: _Array, size: tuple[int, int]) -> _Array:
         windows = _windows(padded, window, size)
-        total = windows[:, :, :, 0, 0] * taps[0, 0]
+        total: _Array = windows[:, :, :, 0, 0] * taps[0, 0]
         product = np.empty_like(total)
         for tap in list(np.ndindex(*window.kernel))[1:]:
             total += np.multiply(windows[:, :, :, *tap], taps[tap], out=product)
