@@ -1,0 +1,107 @@
+"""What `import dccdka` offers, used as its user would."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import dccdka
+from dccdka.datasets import Dataset
+
+Network = Callable[[int], nn.Module]
+CONFIG = dccdka.TrainingConfig(epochs=2, batch_size=16, device="cpu")
+RECIPE = dccdka.Recipe(temperature=4, final_sparsity=0.6, clusters=8, bits=4)
+
+
+def test_the_import_is_light_and_every_name_is_there() -> None:
+    check = (
+        "import sys, dccdka; assert 'torch' not in sys.modules and 'numpy' not in sys.modules\n"
+        "assert set(dccdka.__all__) <= set(dir(dccdka))\n"
+        "for name in dccdka.__all__: getattr(dccdka, name)\n"
+        "assert 'ray' not in sys.modules and 'onnxruntime' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", check], check=True, timeout=120)
+    with pytest.raises(AttributeError, match="no attribute 'compres'"):
+        dccdka.compres  # noqa: B018  # the access is the point
+
+
+class Users(nn.Module):
+    """A network as a user writes one: not Sequential, with a frozen part and a function in between."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(1, 4, 5, stride=3)
+        self.stem.bias.requires_grad_(False)
+        self.head = nn.Linear(4, 10)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(F.relu(self.stem(images)).mean((2, 3)))
+
+
+def test_compress_takes_any_module_and_its_result_is_packed(tiny: Dataset) -> None:
+    torch.manual_seed(0)
+    student = Users()
+    frozen = student.stem.bias.clone()
+    compressed = dccdka.compress(student, tiny, RECIPE, training=CONFIG)
+    assert compressed.module is student and not student.training
+    assert torch.equal(student.stem.bias, frozen)
+    graph = dccdka.lower(compressed, tiny.train.images, tiny.normalization)
+    assert len(dccdka.pack(graph)) > 0
+
+
+@pytest.mark.parametrize("kind", ["module", "list", "logits", "ensemble's logits", "none"])
+def test_every_kind_of_teacher_teaches(tiny: Dataset, network: Network, kind: str) -> None:
+    random = np.random.default_rng(0)
+    teacher = {
+        "module": network(1),
+        "list": [network(1), network(2)],
+        "logits": random.normal(size=(128, 10)).astype(np.float32),
+        "ensemble's logits": random.normal(size=(3, 128, 10)).astype(np.float32),
+        "none": None,
+    }[kind]
+    compressed = dccdka.compress(network(0), tiny, RECIPE, teacher, training=CONFIG)  # type: ignore[arg-type]
+    untaught = dccdka.compress(network(0), tiny, RECIPE, training=CONFIG)
+    same = all(np.array_equal(untaught.layers[name].codes, codes.codes) for name, codes in compressed.layers.items())
+    assert same == (kind == "none")
+
+
+def test_data_may_be_named(network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "users_data.py").write_text(
+        "import numpy as np\n"
+        "def load():\n"
+        "    r = np.random.default_rng(0)\n"
+        "    x, y = r.integers(0, 256, (6000, 1, 28, 28), np.uint8), np.arange(6000) % 10\n"
+        "    return x, y, x[:10], y[:10]\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    seen: list[dccdka.Progress] = []
+    dccdka.compress(network(0), "users_data:load", RECIPE, training=CONFIG, on_progress=seen.append)
+    assert seen[-1].step == seen[-1].steps == 2 * (1000 // 16)
+
+
+def test_the_pieces_make_an_own_loop(tiny: Dataset, network: Network) -> None:
+    student, steps = network(0), 24
+    images = torch.from_numpy(tiny.train.images).float().sub(tiny.normalization.zero).mul(tiny.normalization.scale)
+    labels = torch.from_numpy(tiny.train.labels)
+    with torch.no_grad():
+        soft = network(1).eval()(images)
+    collaboration = dccdka.Collaboration(student, RECIPE, steps)
+    optimizer = torch.optim.SGD(student.parameters(), lr=0.05)
+    for step in range(steps):
+        collaboration.before_step(step)
+        optimizer.zero_grad()
+        dccdka.distillation_loss(student(images), soft, labels, RECIPE).backward()
+        optimizer.step()
+    compressed = collaboration.finalize()
+    for codes in compressed.layers.values():
+        assert len(np.unique(codes.codes)) <= 8
+        assert np.mean(codes.codes == codes.zero_point) >= 0.6 - 1 / codes.codes.size
