@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from dccdka.datasets.dataset import DatasetError
 from dccdka.datasets.memory import require_memory
@@ -108,5 +108,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
                 f"{path}: its header claims more pixels than an image to learn from has ({error}); remove it or scale "
                 "it down"
             ) from error
+        except UnidentifiedImageError as error:
+            raise DatasetError(f"{path}: no whole image ({', '.join(_FORMATS)} are read); mend or remove it") from error
         except Exception as error:  # on damaged files the decoders raise OSError, SyntaxError, ValueError and others
             raise DatasetError(f"{path}: no whole image ({in_one_line(error)}); mend or remove it") from error
