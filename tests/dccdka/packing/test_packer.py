@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -65,6 +66,26 @@ def test_the_artifact_describes_input_and_output():
 
 def test_packing_twice_gives_the_same_bytes():
     assert pack(linear_graph(9)) == pack(linear_graph(9))
+
+
+@pytest.mark.parametrize("sparsity", [0.0, 0.8])
+def test_packing_and_reading_take_a_few_bytes_a_weight(sparsity):
+    """16 million weights: looking all of them up at once, or as bits of 8 bytes, would take 16 to 128 bytes each."""
+    generator = np.random.default_rng(0)
+    codes = generator.integers(0, 256, (1024, 1, 1, 1 << 14), dtype=np.uint8)
+    codes[generator.random(codes.shape, np.float32) < sparsity] = 128
+    scaling = Requantisation(np.zeros(1024, np.int32), np.full(1024, 1 << 30, np.int32), np.full(1024, 40, np.uint8))
+    tensors = (Tensor(1, 1, 1 << 14, 1.0, 0), Tensor(1, 1, 1024, 1.0, 0))
+    graph = IntegerGraph(tensors, (Convolution(0, 1, POINT, 1, False, codes, 128, scaling),), 0, 1)
+    tracemalloc.start()
+    data = pack(graph)
+    _, packing = tracemalloc.get_traced_memory()
+    tracemalloc.reset_peak()
+    artifact = read_artifact(data)
+    _, reading = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert max(packing, reading) < 6 * codes.size
+    np.testing.assert_array_equal(artifact.operators[0].codes, codes)
 
 
 def test_a_sum_that_may_leave_32_bits_is_refused():
