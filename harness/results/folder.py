@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -37,6 +38,14 @@ class StudyFolder:
     @property
     def logits(self) -> Path:
         return self.path / "teacher_logits.npy"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    def checkpoint(self, name: str) -> Path:
+        """Where the unfinished training of a candidate, or of a teacher, goes on from."""
+        return self.checkpoints / f"{name}.safetensors"
 
     @property
     def lock(self) -> Path:
@@ -91,6 +100,7 @@ def _begin_anew(folder: StudyFolder, study_file: Path) -> None:
         )
     for file in (*folder.path.glob(f"{folder.journal.name}*"), folder.teacher, folder.logits):
         file.unlink(missing_ok=True)
+    shutil.rmtree(folder.checkpoints, ignore_errors=True)
 
 
 def open_journal(study: str, root: Path) -> Journal:
@@ -136,7 +146,7 @@ def _is_file(path: Path) -> bool:
 
 def _same_settings(journal: Journal, config: StudyConfig, study_file: Path) -> None:
     now = config.model_dump(mode="json")
-    begun_with = journal.fact("config")
+    begun_with = _completed(journal.fact("config"))
     if begun_with is not None:
         different = [key for key in now if key not in _MAY_CHANGE and now[key] != begun_with.get(key)]
         if different:
@@ -145,3 +155,13 @@ def _same_settings(journal: Journal, config: StudyConfig, study_file: Path) -> N
                 " results could not be compared; give the study another name"
             )
     journal.set_fact("config", now)
+
+
+def _completed(config: dict[str, Any] | None) -> dict[str, Any] | None:
+    """A journaled config with the keys, at their defaults, that were not known yet when it was journaled."""
+    if config is None:
+        return None
+    try:
+        return StudyConfig.model_validate(config).model_dump(mode="json")
+    except ValidationError:  # a key of that time is no longer known: it stands out as a difference
+        return config

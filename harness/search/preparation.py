@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -12,12 +16,14 @@ from dccdka.datasets import Dataset, DatasetError, ImageOptions, load_dataset
 from dccdka.lowering import LoweringError, lower
 from dccdka.models import ModelError, build_model
 from dccdka.packing import PackingError, pack, to_device_input
-from dccdka.training import TrainingConfig, TrainingConfigError
+from dccdka.training import CheckpointError, TrainingConfig, TrainingConfigError
 from harness.config import StudyConfig
 from harness.config.study import ModelConfig, TrainingSettings
 from harness.errors import NotPackable, UsageError
 
 CALIBRATION_IMAGES = 512
+
+Trained = TypeVar("Trained")
 
 
 def study_dataset(config: StudyConfig) -> Dataset:
@@ -42,28 +48,53 @@ def network(model: ModelConfig, dataset: Dataset, seed: int) -> nn.Module:
         raise UsageError(f"model: {error}") from None
 
 
-def training_config(settings: TrainingSettings, config: StudyConfig) -> TrainingConfig:
-    """Raises UsageError, for one when compute is cuda and there is no GPU."""
+def training_config(
+    settings: TrainingSettings, config: StudyConfig, key: str, *, seed: int | None = None
+) -> TrainingConfig:
+    """seed: the study's, unless given; key: that of the settings in the study.
+
+    Raises UsageError, for one when compute is cuda and there is no GPU.
+    """
     try:
         return TrainingConfig(
             epochs=settings.epochs,
             batch_size=settings.batch_size,
             learning_rate=settings.learning_rate,
-            seed=config.seed,
+            seed=config.seed if seed is None else seed,
             device=config.compute,
+            augmentation=settings.augmentation,
+            autocast=settings.autocast,
         )
     except TrainingConfigError as error:
-        raise UsageError(f"training: {error}") from None
+        raise UsageError(f"{key}: {error}") from None
+
+
+def resumed(checkpoint: Path, train: Callable[[Path], Trained]) -> Trained:
+    """What `train` gives, which goes on from the checkpoint where it can.
+
+    A damaged checkpoint, or one of other settings, is removed: what it saved was an interrupted training's time.
+    """
+    checkpoint.parent.mkdir(exist_ok=True)
+    try:
+        return train(checkpoint)
+    except CheckpointError:
+        checkpoint.unlink(missing_ok=True)
+        return train(checkpoint)
 
 
 def to_artifact(compressed: CompressedModel, dataset: Dataset) -> bytes:
     """Lowers and packs; activations are calibrated on training images. Raises NotPackable."""
     try:
-        return pack(lower(compressed, dataset.train.images[:CALIBRATION_IMAGES], dataset.normalization))
+        return pack(lower(compressed, _sample(dataset.train.images, CALIBRATION_IMAGES), dataset.normalization))
     except (LoweringError, PackingError) as error:
         raise NotPackable(f"model: {error}") from None
 
 
 def verification_inputs(dataset: Dataset, count: int) -> npt.NDArray[np.int8]:
-    """The first test images as the device takes them: int8 [n, h, w, c]."""
-    return to_device_input(dataset.test.images[:count])
+    """Test images as the device takes them: int8 [n, h, w, c]."""
+    return to_device_input(_sample(dataset.test.images, count))
+
+
+def _sample(images: npt.NDArray[np.uint8], count: int) -> npt.NDArray[np.uint8]:
+    # Evenly spaced: the first ones may be of one class, where a set is sorted.
+    return images[:: max(1, len(images) // count)][:count]

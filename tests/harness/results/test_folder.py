@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.config import StudyConfig
 from harness.errors import UsageError
-from harness.results.folder import journaled_config, journaled_objectives, open_journal
+from harness.results.folder import folder_for_search, journaled_config, journaled_objectives, open_journal
 from harness.results.journal import Journal
 
 CONFIG = {"name": "small", "data": {"source": "fashion-mnist"}, "candidates": 1, "devices": ["a"], "target": "a"}
@@ -41,6 +42,19 @@ def test_a_study_that_is_not_there_is_told_with_those_that_are(tmp_path: Path, w
 def test_reading_cannot_write(tmp_path: Path, written: Journal) -> None:
     with pytest.raises(UsageError, match="readonly"):
         open_journal("small", tmp_path).set_fact("config", {})
+
+
+def test_a_study_begun_before_a_key_was_known_goes_on_where_the_key_has_its_default(
+    tmp_path: Path, written: Journal
+) -> None:
+    config = StudyConfig.model_validate(CONFIG)
+    with folder_for_search(config, tmp_path / "study.yaml", tmp_path, resume=True) as (_, journal):
+        assert journal.fact("config") == config.model_dump(mode="json")
+    with (
+        pytest.raises(UsageError, match=r"study\.yaml: seed: differs from what study 'small' was begun with"),
+        folder_for_search(config.model_copy(update={"seed": 9}), tmp_path / "study.yaml", tmp_path, resume=True),
+    ):
+        pass
 
 
 @pytest.mark.parametrize("fact", [{}, {**OBJECTIVES, "reference": 7}, {**OBJECTIVES, "metrics": []}])
