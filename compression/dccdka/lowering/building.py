@@ -365,7 +365,8 @@ class GraphBuilder:
 
     def _of_two(self, node: fx.Node, layer: Sum | Product | Quotient) -> None:
         call = self.calls[node]
-        first, second = (self._value(x) for x in (call.inputs[0], call.inputs[-1]))
+        operands = (layer.first, layer.second) if isinstance(layer, Sum) else (call.inputs[0], call.inputs[-1])
+        first, second = (self._value(x) for x in operands)
         if isinstance(layer, Quotient):
             raise LoweringError(f"{describe(node)}: divides tensors by each other; divide by a number")
         if isinstance(layer, Product) and not self._alike(first, second):
@@ -381,14 +382,15 @@ class GraphBuilder:
         path, clamp = self._take_clamp([node])
         tensor = self._ranged(path[-1], self.tensors[first.tensor])
         output = self._define(path, tensor, first.order)
-        operands = (first.tensor, second.tensor, output)
+        tensors = (first.tensor, second.tensor, output)
         limits = _limits(clamp, tensor)
         if isinstance(layer, Product):
             scaling = arithmetic.multiplier_and_shift(first.scale * second.scale / tensor.scale)
-            self.operators.append(graph.Multiply(*operands, *scaling, **limits))
+            self.operators.append(graph.Multiply(*tensors, *scaling, **limits))
         else:
-            factors = (layer.first * first.scale / tensor.scale, layer.second * second.scale / tensor.scale)
-            self.operators.append(graph.Add(*operands, *arithmetic.common_shift(factors), **limits))
+            scales = (layer.first_factor * first.scale, layer.second_factor * second.scale)
+            factors = (scales[0] / tensor.scale, scales[1] / tensor.scale)
+            self.operators.append(graph.Add(*tensors, *arithmetic.common_shift(factors), **limits))
 
     def _alike(self, first: Value, second: Value) -> bool:
         same_image = _size(self.tensors[first.tensor]) == _size(self.tensors[second.tensor])

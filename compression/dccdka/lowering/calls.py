@@ -17,7 +17,7 @@ from dccdka.lowering.tracing import describe
 # The network is run on this many images to learn its shapes: on one, squeeze() would take the batch's axis too.
 PROBE_IMAGES = 2
 
-_NAMESPACES = (operator, torch, F, torch.special)
+_NAMESPACES = (operator, torch, F, torch.special, torch._C._nn)
 _IN_PLACE = {f"i{name}" for name in ("add", "sub", "mul", "truediv", "pow")}
 
 

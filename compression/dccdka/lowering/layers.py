@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
+from torch import fx, nn
 
 from dccdka.lowering.graph import POINT, Window
 
@@ -51,10 +51,12 @@ class Function:
 
 @dataclass(frozen=True)
 class Sum:
-    """first factor * first tensor + second factor * second tensor."""
+    """first_factor * first + second_factor * second."""
 
-    first: float
-    second: float
+    first: fx.Node
+    first_factor: float
+    second: fx.Node
+    second_factor: float
 
 
 @dataclass(frozen=True)

@@ -186,28 +186,24 @@ def _prelu(call: Call, x: fx.Node, weight: Any = None) -> Function:
 
 
 def _add(call: Call, input: Any, other: Any, *, alpha: float = 1) -> Layer:
-    return _sum(call, (input, 1.0), (other, float(alpha)))
+    return _sum(call, input, 1.0, other, float(alpha))
 
 
 def _subtract(call: Call, input: Any, other: Any, *, alpha: float = 1) -> Layer:
-    return _sum(call, (input, 1.0), (other, -float(alpha)))
+    return _sum(call, input, 1.0, other, -float(alpha))
 
 
 def _reversed_subtract(call: Call, input: Any, other: Any, *, alpha: float = 1) -> Layer:
-    return _sum(call, (other, 1.0), (input, -float(alpha)))
+    return _sum(call, input, -float(alpha), other, 1.0)
 
 
-def _sum(call: Call, *terms: tuple[Any, float]) -> Layer:
-    (first, first_factor), (second, second_factor) = terms
+def _sum(call: Call, first: Any, first_factor: float, second: Any, second_factor: float) -> Layer:
     if isinstance(first, fx.Node) and isinstance(second, fx.Node):
-        return Sum(first_factor, second_factor)
-    constant, factor, constant_factor = (
-        (first, second_factor, first_factor) if isinstance(second, fx.Node) else (second, first_factor, second_factor)
-    )
-    channels = _per_channel(call, constant)
-    if channels is None:
-        return Function()
-    return Affine(np.full_like(channels, factor), channels * constant_factor)
+        return Sum(first, first_factor, second, second_factor)
+    if isinstance(second, fx.Node):
+        first, first_factor, second, second_factor = second, second_factor, first, first_factor
+    channels = _per_channel(call, second)
+    return Function() if channels is None else Affine(np.full_like(channels, first_factor), channels * second_factor)
 
 
 def _multiply(call: Call, input: Any, other: Any) -> Layer:
@@ -454,11 +450,22 @@ _FUNCTIONS: _Readers = {
     **dict.fromkeys(
         (
             *("abs", "absolute", "acos", "acosh", "asin", "asinh", "atan", "atanh", "ceil", "celu", "cos", "cosh"),
-            *("elu", "erf", "erfc", "exp", "exp2", "expit", "expm1", "floor", "floordiv", "frac", "gelu"),
-            *("hardshrink", "hardsigmoid", "hardswish", "leaky_relu", "log", "log10", "log1p", "log2", "logit"),
+            *("elu", "erf", "erfc", "exp", "exp2", "expm1", "floor", "floordiv", "frac", "gelu"),
+            *(
+                "hardshrink",
+                "hardsigmoid",
+                "hardswish",
+                "leaky_relu",
+                "log",
+                "log10",
+                "log1p",
+                "log2",
+                "log_sigmoid",
+                "logit",
+            ),
             *("logsigmoid", "mish", "neg", "negative", "reciprocal", "round", "rsqrt", "selu", "sigmoid", "sign"),
             *("silu", "sin", "sinc", "sinh", "softplus", "softshrink", "softsign", "sqrt", "square", "tan", "tanh"),
-            *("tanhshrink", "threshold", "trunc"),
+            *("tanhshrink", "_threshold", "threshold", "trunc"),
         ),
         _function,
     ),

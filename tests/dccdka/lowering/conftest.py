@@ -30,8 +30,14 @@ class Lowered:
 
     def error(self) -> float:
         """Largest difference, as a share of the range of the outputs."""
-        spread = float(np.ptp(self.float_outputs))
-        return float(np.abs(self.float_outputs - self.integer_outputs).max()) / spread
+        return self._largest_difference() / float(np.ptp(self.float_outputs))
+
+    def error_in_steps(self) -> float:
+        """Largest difference, in steps of the integer output."""
+        return self._largest_difference() / self.graph.tensors[self.graph.output].scale
+
+    def _largest_difference(self) -> float:
+        return float(np.abs(self.float_outputs - self.integer_outputs).max())
 
 
 @pytest.fixture(scope="session")
@@ -51,6 +57,8 @@ def lower_and_run():
         integers = (outputs - artifact.output_zero_point) * np.float32(artifact.output_scale)
         with torch.no_grad():
             floats = compressed.module((torch.from_numpy(images.astype(np.float32)) - 73) / 90)
-        return Lowered(graph, floats.flatten(1).numpy(), integers.transpose(0, 3, 1, 2).reshape(len(images), -1))
+        return Lowered(
+            graph, floats.reshape(len(images), -1).numpy(), integers.transpose(0, 3, 1, 2).reshape(len(images), -1)
+        )
 
     return run

@@ -1,0 +1,258 @@
+"""Channels that do nothing are removed, and no output bit changes."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from numpy.random import Generator, default_rng
+from torch import nn
+
+from dccdka.collaborative import post_training
+from dccdka.datasets import Normalization
+from dccdka.lowering import lower, macs, nonzero_macs, remove_dead_channels
+from dccdka.lowering.bounds import channel_bounds
+from dccdka.lowering.graph import (
+    POINT,
+    Add,
+    AveragePool,
+    Convolution,
+    IntegerGraph,
+    Lookup,
+    Multiply,
+    ReLU,
+    Requantisation,
+    Tensor,
+    Window,
+)
+from dccdka.packing import pack, read_artifact, run_reference
+from dccdka.packing.conformance import random_graph, random_inputs
+from dccdka.packing.reference_kernels import prepare
+from dccdka.recipe import Recipe
+
+
+def with_zero_filters(generator: Generator, graph: IntegerGraph, share: float) -> IntegerGraph:
+    """Some filters all zero, half of these with a bias of zero, so that their outputs are real zeros."""
+    operators = list(graph.operators)
+    for i, operator in enumerate(operators):
+        if isinstance(operator, Convolution):
+            zeros = generator.random(len(operator.codes)) < share
+            codes, bias = operator.codes.copy(), operator.requantisation.bias.copy()
+            codes[zeros] = operator.weight_zero_point
+            bias[zeros & (generator.random(len(bias)) < 0.5)] = 0
+            requantisation = replace(operator.requantisation, bias=bias)
+            operators[i] = replace(operator, codes=codes, requantisation=requantisation)
+    return replace(graph, operators=tuple(operators))
+
+
+def outputs(graph: IntegerGraph, inputs: np.ndarray) -> np.ndarray:
+    return run_reference(read_artifact(pack(graph)), inputs)
+
+
+def channels(graph: IntegerGraph) -> int:
+    return sum(tensor.channels for tensor in graph.tensors)
+
+
+def test_outputs_of_random_graphs_with_zero_filters_stay_bit_equal_while_the_graphs_shrink():
+    shrunk = 0
+    for seed in range(300):
+        generator = default_rng(seed)
+        graph = with_zero_filters(generator, random_graph(generator, 8), share=0.6)
+        smaller = remove_dead_channels(graph)
+        inputs = random_inputs(generator, graph, 8)
+        assert np.array_equal(outputs(graph, inputs), outputs(smaller, inputs)), seed
+        assert macs(smaller) <= macs(graph)
+        assert channels(smaller) <= channels(graph)
+        shrunk += channels(smaller) < channels(graph)
+    assert shrunk > 100
+
+
+def test_no_value_of_random_graphs_leaves_its_bounds():
+    constants = 0
+    for seed in range(100):
+        generator = default_rng(seed)
+        graph = with_zero_filters(generator, random_graph(generator, 8), share=0.3)
+        artifact = read_artifact(pack(graph))
+        values = {artifact.input: random_inputs(generator, graph, 16)}
+        for operator, bounds in zip(artifact.operators, channel_bounds(graph)[1:], strict=True):
+            values[operator.output] = value = prepare(artifact, operator)(values)
+            assert (value >= bounds.low).all()
+            assert (value <= bounds.high).all()
+            constants += int(bounds.constant.sum())
+    assert constants > 100
+
+
+def test_a_second_pass_finds_nothing_more():
+    for seed in range(50):
+        generator = default_rng(seed)
+        once = remove_dead_channels(with_zero_filters(generator, random_graph(generator, 8), share=0.6))
+        assert channels(remove_dead_channels(once)) == channels(once)
+
+
+class Residual(nn.Module):
+    """Whole filters are zero before and inside a residual block with a depthwise layer and squeeze-excite."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        first = nn.Conv2d(1, 8, 3, stride=2, padding=1, bias=False)
+        self.stem = nn.Sequential(first, nn.BatchNorm2d(8), nn.Hardswish())
+        self.depthwise = nn.Sequential(nn.Conv2d(8, 8, 3, padding=1, groups=8, bias=False), nn.BatchNorm2d(8))
+        self.squeeze, self.excite = nn.Conv2d(8, 4, 1), nn.Conv2d(4, 8, 1)
+        self.project = nn.Sequential(nn.Conv2d(8, 8, 1, bias=False), nn.BatchNorm2d(8))
+        self.head = nn.Linear(8, 10)
+
+    def forward(self, x):
+        x = self.stem(x)
+        y = torch.relu(self.depthwise(x))
+        y = y * torch.sigmoid(self.excite(torch.relu(self.squeeze(y.mean((2, 3), keepdim=True)))))
+        return self.head((x + self.project(y)).mean((2, 3)))
+
+
+@pytest.fixture
+def pruned() -> nn.Module:
+    """Channels 1, 4 and 6 of the residual stream are zero, as filter pruning leaves them."""
+    torch.manual_seed(0)
+    module = Residual().eval()
+    with torch.no_grad():
+        for sequence in (module.stem, module.depthwise, module.project):
+            sequence[0].weight[[1, 4, 6]] = 0
+            sequence[1].bias.uniform_(-0.1, 0.1)
+            sequence[1].bias[[1, 4, 6]] = 0
+    return module
+
+
+def test_pruned_filters_leave_all_layers_of_a_residual_block(pruned, images, monkeypatch):
+    compressed = post_training(pruned, Recipe(1, 0, 256, 8))
+    normalization = Normalization(zero=73, scale=1 / 90)
+    smaller = lower(compressed, images, normalization)
+    monkeypatch.setattr(sys.modules[lower.__module__], "remove_dead_channels", lambda graph: graph)
+    whole = lower(compressed, images, normalization)
+    assert sum(t.channels == 8 for t in whole.tensors) == sum(t.channels == 5 for t in smaller.tensors) == 10
+    assert not any(t.channels == 8 for t in smaller.tensors)
+    depthwise = smaller.operators[2]
+    assert isinstance(depthwise, Convolution)
+    assert (depthwise.groups, depthwise.codes.shape) == (5, (5, 3, 3, 1))
+    inputs = random_inputs(default_rng(0), whole, 32)
+    assert np.array_equal(outputs(whole, inputs), outputs(smaller, inputs))
+    assert macs(smaller) < 0.7 * macs(whole)
+    assert nonzero_macs(smaller) <= nonzero_macs(whole)
+    assert len(pack(smaller)) < 0.8 * len(pack(whole))
+
+
+def identity(channels: int, bias: int = 0) -> Requantisation:
+    """output = sum + bias."""
+    ones = np.ones(channels, np.int32)
+    return Requantisation(ones * bias, ones << 30, (ones * 30).astype(np.uint8))
+
+
+def convolution(x: int, y: int, weights: np.ndarray, window: Window = POINT, bias: int = 0, **fields) -> Convolution:
+    """weights [out, y, x, in], small signed integers."""
+    codes = (weights + 8).astype(np.uint8)
+    fields = {"groups": 1, "flatten_input": False, **fields}
+    return Convolution(
+        x, y, window, codes=codes, weight_zero_point=8, requantisation=identity(len(codes), bias), **fields
+    )
+
+
+def image(channels: int, size: int = 4, zero_point: int = 0) -> Tensor:
+    return Tensor(size, size, channels, 0.1, zero_point)
+
+
+ZERO_AND_IDENTITY = np.array([0, 1]).reshape(2, 1, 1, 1)
+SUM = np.ones((1, 1, 1, 2), int)
+
+
+def test_a_constant_goes_into_the_bias_of_a_convolution_without_padding():
+    first = convolution(0, 1, ZERO_AND_IDENTITY, bias=5)
+    graph = IntegerGraph((image(1), image(2), image(1)), (first, convolution(1, 2, SUM, bias=1)), 0, 2)
+    smaller = remove_dead_channels(graph)
+    assert smaller.tensors[1].channels == 1
+    assert smaller.operators[1].requantisation.bias.tolist() == [6]
+    inputs = random_inputs(default_rng(0), graph, 4)
+    assert np.array_equal(outputs(graph, inputs), outputs(smaller, inputs))
+
+
+@pytest.mark.parametrize(("bias", "left"), [(5, 2), (0, 1)])
+def test_of_constants_only_zero_is_folded_where_there_is_padding(bias, left):
+    window = Window((3, 3), (1, 1), (1, 1))
+    first = convolution(0, 1, ZERO_AND_IDENTITY, bias=bias)
+    second = convolution(1, 2, np.ones((1, 3, 3, 2), int), window)
+    graph = IntegerGraph((image(1), image(2), image(1)), (first, second), 0, 2)
+    assert remove_dead_channels(graph).tensors[1].channels == left
+
+
+def test_a_channel_that_nothing_reads_goes_although_it_is_not_constant():
+    second = convolution(1, 2, np.array([1, 0]).reshape(1, 1, 1, 2))
+    first = convolution(0, 1, np.ones((2, 1, 1, 1), int))
+    graph = IntegerGraph((image(1), image(2), image(1)), (first, second), 0, 2)
+    assert remove_dead_channels(graph).tensors[1].channels == 1
+
+
+def test_a_unit_that_never_leaves_its_clamp_is_dead():
+    # 1 * (x - 0) - 200 is below zero for every x, so that ReLU always gives zero.
+    first = replace(convolution(0, 1, np.array([1, 1]).reshape(2, 1, 1, 1)), low=0)
+    first.requantisation.bias[0] = -200
+    graph = IntegerGraph((image(1), image(2), image(1)), (first, convolution(1, 2, SUM)), 0, 2)
+    assert remove_dead_channels(graph).tensors[1].channels == 1
+
+
+def test_input_and_output_keep_their_channels():
+    nothing = convolution(0, 1, np.zeros((3, 1, 1, 2), int), bias=7)
+    graph = IntegerGraph((image(2), image(3)), (nothing,), 0, 1)
+    smaller = remove_dead_channels(graph)
+    assert [tensor.channels for tensor in smaller.tensors] == [2, 3]
+
+
+def test_a_channel_stays_that_an_addition_needs_for_its_other_operand():
+    zero_first, zero_second = convolution(0, 1, ZERO_AND_IDENTITY), convolution(0, 2, ZERO_AND_IDENTITY[::-1])
+    add = Add(1, 2, 3, 1 << 30, 1 << 30, 30)
+    operators = (zero_first, zero_second, add, convolution(3, 4, SUM))
+    graph = IntegerGraph((image(1), image(2), image(2), image(2), image(1)), operators, 0, 4)
+    smaller = remove_dead_channels(graph)
+    assert [tensor.channels for tensor in smaller.tensors] == [1, 2, 2, 2, 1]
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        ReLU(1, 2, 0),
+        Lookup(1, 2, np.maximum(np.arange(-128, 128), 0).astype(np.int8)),
+        AveragePool(1, 2, Window((2, 2), (1, 1), (1, 1)), 1 << 28, 30),
+        Multiply(1, 1, 2, 1 << 28, 32),
+    ],
+)
+def test_zero_stays_zero_through(between):
+    size = 5 if isinstance(between, AveragePool) else 4
+    tensors = (image(1), image(2), image(2, size), image(1, size))
+    graph = IntegerGraph(tensors, (convolution(0, 1, ZERO_AND_IDENTITY), between, convolution(2, 3, SUM)), 0, 3)
+    smaller = remove_dead_channels(graph)
+    assert [tensor.channels for tensor in smaller.tensors] == [1, 1, 1, 1]
+    inputs = random_inputs(default_rng(0), graph, 4)
+    assert np.array_equal(outputs(graph, inputs), outputs(smaller, inputs))
+
+
+def test_a_multiplication_with_a_dead_gate_frees_what_it_gates():
+    gate = convolution(1, 2, np.zeros((2, 4, 4, 2), int), Window((4, 4), (1, 1), (0, 0)))
+    gate.requantisation.bias[1] = 3
+    product = Multiply(1, 2, 3, 1 << 30, 30)
+    live = convolution(0, 1, np.ones((2, 1, 1, 1), int))
+    tensors = (image(1), image(2), image(2, 1), image(2), image(1))
+    graph = IntegerGraph(tensors, (live, gate, product, convolution(3, 4, SUM)), 0, 4)
+    smaller = remove_dead_channels(graph)
+    assert [tensor.channels for tensor in smaller.tensors] == [1, 1, 1, 1, 1]
+    inputs = random_inputs(default_rng(0), graph, 4)
+    assert np.array_equal(outputs(graph, inputs), outputs(smaller, inputs))
+
+
+def test_a_flattened_image_loses_the_columns_of_its_dead_channels():
+    linear = convolution(1, 2, np.ones((3, 1, 1, 32), int), flatten_input=True)
+    first = convolution(0, 1, ZERO_AND_IDENTITY, bias=2)
+    graph = IntegerGraph((image(1), image(2), image(3, 1)), (first, linear), 0, 2)
+    smaller = remove_dead_channels(graph)
+    assert smaller.operators[1].codes.shape == (3, 1, 1, 16)
+    assert smaller.operators[1].requantisation.bias.tolist() == [32] * 3
+    inputs = random_inputs(default_rng(0), graph, 4)
+    assert np.array_equal(outputs(graph, inputs), outputs(smaller, inputs))
