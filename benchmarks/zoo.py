@@ -22,7 +22,7 @@ from benchmarks import host_runtime
 from benchmarks.boards import MICROCONTROLLERS, RASPBERRY_PIS, CompilerError, fits_pi, runtime_footprint, verdict
 from dccdka.collaborative import CompressedModel, worst_case
 from dccdka.datasets import Normalization
-from dccdka.lowering import lower
+from dccdka.lowering import lower_all_channels
 from dccdka.models import NETWORKS, build_model, multiply_accumulates, parameter_count
 from dccdka.packing import pack, read_artifact, run_reference, to_device_input
 from dccdka.recipe import Recipe
@@ -77,8 +77,11 @@ def measure(name: str, recipes: dict[str, Recipe] = RECIPES) -> Row:
 
 
 def untrained_artifact(model: torch.nn.Module, recipe: Recipe, images: NDArray[np.uint8]) -> bytes:
-    """The artifact of random codes under the recipe; activations are calibrated on the images [n, c, h, w]."""
-    return pack(lower(_with_even_activations(worst_case(model, recipe)), images, _NORMALIZATION))
+    """The artifact of random codes under the recipe, the largest that training can end with.
+
+    Activations are calibrated on the images [n, c, h, w].
+    """
+    return pack(lower_all_channels(_with_even_activations(worst_case(model, recipe)), images, _NORMALIZATION))
 
 
 def patterns(image_shape: tuple[int, int, int], count: int) -> NDArray[np.uint8]:

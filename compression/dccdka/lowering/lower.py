@@ -20,6 +20,19 @@ from dccdka.lowering.tracing import check_trace, network_input, trace
 def lower(compressed: CompressedModel, dataset_sample: NDArray[np.uint8], normalization: Normalization) -> IntegerGraph:
     """The integer graph of a compressed network, without the channels that do nothing.
 
+    As lower_all_channels, then remove_dead_channels, which changes no bit of the output.
+    """
+    return remove_dead_channels(lower_all_channels(compressed, dataset_sample, normalization))
+
+
+def lower_all_channels(
+    compressed: CompressedModel, dataset_sample: NDArray[np.uint8], normalization: Normalization
+) -> IntegerGraph:
+    """The integer graph of a compressed network with every channel that its module has.
+
+    This is how large a network can become whose weights are not the final ones: which channels do nothing, training
+    decides.
+
     dataset_sample: real images uint8 [n, c, h, w]; the range of each activation over them, 0 included, sets its int8
     scale, as the recipe's observer takes it. Batch norm and biases go into the requantisation, so the weights' codes
     are exactly the trained ones. The input takes pixel - 128, which loses nothing. Raises LoweringError naming the
@@ -37,4 +50,4 @@ def lower(compressed: CompressedModel, dataset_sample: NDArray[np.uint8], normal
     check_trace(module, network, network_input(few, normalization, module))
     builder = GraphBuilder(calls, layers, compressed.layers)
     ranges = observe(network, builder.observed(), dataset_sample, normalization, compressed.recipe.observer)
-    return remove_dead_channels(builder.build(dataset_sample.shape[1:], normalization, ranges))
+    return builder.build(dataset_sample.shape[1:], normalization, ranges)
