@@ -8,28 +8,12 @@ from collections.abc import Sequence
 import torch
 from torch import fx, nn
 
-from dccdka.collaborative import CompressedModel, LayerCodes, compressible_layers
-from dccdka.pruning import sparsity_at
+from dccdka.collaborative import Collaboration, CompressedModel, LayerCodes, compressible_layers
 from dccdka.quantization import quantize, scale_and_zero_point
 from dccdka.recipe import Recipe
-from dccdka.stacked.settings import settings_of
+from dccdka.schedule import Timeline
+from dccdka.stacked.plans import plans_of
 from dccdka.stacked.weights import StackedWeights
-
-
-class _Times:
-    """The optimiser steps, of `steps`, at which a recipe's phases begin."""
-
-    def __init__(self, recipe: Recipe, steps: int) -> None:
-        schedule = recipe.schedule
-        self.pruning_begin = round(schedule.pruning_begin * steps)
-        self.pruning_end = round(schedule.pruning_end * steps)
-        self.clustering_begin = round(schedule.clustering_begin * steps)
-        self.quantization_begin = round(schedule.quantization_begin * steps)
-        self.quantization_final = round(schedule.quantization_final * steps)
-        self.interval = schedule.interval
-
-    def renews(self, step: int) -> bool:
-        return (step - self.pruning_begin) % self.interval == 0
 
 
 class StackedCollaboration:
@@ -43,22 +27,24 @@ class StackedCollaboration:
         self.network = network
         self.model = model
         self.recipes = recipes
-        self.settings = settings_of(model, recipes)
-        self.weights = StackedWeights(network, model, self.settings)
-        self._times = [_Times(recipe, steps) for recipe in recipes]
-        self._live = [[layer.weights for layer in layers] for layers in self.settings]
-        self._renewals = [0] * len(recipes)
-        self.clustering_begins = [times.clustering_begin for times in self._times]
+        self.plans = plans_of(model, recipes)
+        self.weights = StackedWeights(network, model, self.plans)
+        self._timelines = [Timeline.of(recipe.schedule, steps) for recipe in recipes]
+        self._fully_pruned = [False] * len(recipes)
+        self._begun = [False] * len(recipes)
+        # Where a recipe cannot be followed to the letter in one training, it cannot in a stack.
+        self._notes = [Collaboration(copy.deepcopy(model), recipe, steps).notes for recipe in recipes]
+        self.clustering_begins = [timeline.clustering_begin for timeline in self._timelines]
 
     @torch.no_grad()
     def before_step(self, step: int) -> None:
         """Renew masks and clusters where the schedules say so, and write the weights that the network computes with."""
-        begin = [n for n, times in enumerate(self._times) if step == times.clustering_begin]
-        renew = [n for n, times in enumerate(self._times) if step != times.clustering_begin and times.renews(step)]
-        self._prune([n for n in renew if step < self._times[n].clustering_begin], step)
-        self._begin_clusters(begin)
-        self._renew_clusters([n for n in renew if step > self._times[n].clustering_begin])
-        noise = [self._noise_at(n, step) for n in range(len(self.recipes))]
+        begins = self.clustering_begins
+        self._begin_clusters([n for n, begin in enumerate(begins) if step == begin])
+        renewing = [n for n, timeline in enumerate(self._timelines) if step != begins[n] and timeline.renews(step)]
+        self._prune([n for n in renewing if step <= self._timelines[n].pruning_end], step)
+        self._renew_clusters([n for n in renewing if step > begins[n]], step)
+        noise = [timeline.noise_at(step) for timeline in self._timelines]
         self.weights.apply(noise, [recipe.schedule.noise_block for recipe in self.recipes])
 
     def after_backward(self) -> None:
@@ -67,10 +53,8 @@ class StackedCollaboration:
 
     @torch.no_grad()
     def finalize(self) -> None:
-        """Carry out what the schedules had not reached, and share the weights for the last time."""
-        done = [any(layers) for layers in self.weights.clustered]
-        self._renew_clusters([n for n, clustered in enumerate(done) if clustered])
-        self._begin_clusters([n for n, clustered in enumerate(done) if not clustered])
+        """Carry out what the schedules have not reached."""
+        self._begin_clusters([n for n, begun in enumerate(self._begun) if not begun])
         every = len(self.recipes)
         self.weights.apply([0.0] * every, [1] * every)
 
@@ -91,52 +75,50 @@ class StackedCollaboration:
         """The candidate after `finalize`."""
         module = self.module_of(candidate).eval()
         codes = {}
-        layers = zip(compressible_layers(module), self.settings[candidate], strict=True)
+        layers = zip(compressible_layers(module), self.plans[candidate], strict=True)
         for (name, layer), settings in layers:
             codes[name] = _codes(layer.weight, settings.bits)
             layer.weight.copy_(torch.from_numpy(codes[name].weights()))
-        return CompressedModel(module, codes, self.recipes[candidate])
+        return CompressedModel(module, codes, self.recipes[candidate], self._notes[candidate])
 
     def _prune(self, candidates: Sequence[int], step: int | None) -> None:
-        """Choose masks for the sparsity of a step, None for the final one, where it changes a number of weights."""
-        live = {n: [layer.live(self._sparsity(n, i, step)) for i, layer in enumerate(self.settings[n])] for n in candidates}
-        changed = [n for n in candidates if live[n] != self._live[n]]
-        if changed:
-            self.weights.prune(changed, [live[n] for n in changed])
-        for n in changed:
-            self._live[n] = live[n]
+        """Choose masks for the sparsity of a step, None for the final one; what was masked may live again."""
+        live = [
+            [plan.live(self._sparsity(n, layer, step)) for layer, plan in enumerate(self.plans[n])] for n in candidates
+        ]
+        pruned = [i for i, n in enumerate(candidates) if live[i] != [plan.weights for plan in self.plans[n]]]
+        if pruned:
+            self.weights.prune([candidates[i] for i in pruned], [live[i] for i in pruned])
+        for n in candidates:
+            timeline = self._timelines[n]
+            self._fully_pruned[n] = step is None or step + timeline.interval > timeline.pruning_end
 
     def _begin_clusters(self, candidates: Sequence[int]) -> None:
         if candidates:
-            self._prune(candidates, None)
+            self._prune([n for n in candidates if not self._fully_pruned[n]], None)
             self.weights.begin_clusters(candidates)
+        for n in candidates:
+            self._begun[n] = True
 
-    def _renew_clusters(self, candidates: Sequence[int]) -> None:
-        refits = [self._refits(n) for n in candidates]
+    def _renew_clusters(self, candidates: Sequence[int], step: int) -> None:
+        refits = [self._refits(n, step) for n in candidates]
         for refit in (False, True):
             chosen = [n for n, due in zip(candidates, refits, strict=True) if due == refit]
             if chosen:
                 self.weights.renew_clusters(chosen, refit=refit)
 
-    def _refits(self, candidate: int) -> bool:
-        self._renewals[candidate] += 1
-        refit = self.recipes[candidate].schedule.refit
-        return refit > 0 and self._renewals[candidate] % refit == 0
+    def _refits(self, candidate: int, step: int) -> bool:
+        timeline, refit = self._timelines[candidate], self.recipes[candidate].schedule.refit
+        number = -(-(step - timeline.clustering_begin) // timeline.interval)
+        return refit > 0 and number % refit == 0
 
     def _sparsity(self, candidate: int, layer: int, step: int | None) -> float:
-        final = self.settings[candidate][layer].final_sparsity
+        settings = self.plans[candidate][layer]
         if step is None:
-            return final
-        times = self._times[candidate]
-        return sparsity_at(
-            step, begin=times.pruning_begin, end=times.pruning_end, interval=times.interval, final=final
+            return settings.final_sparsity
+        return self._timelines[candidate].sparsity_at(
+            step, self.recipes[candidate].initial_sparsity, settings.final_sparsity
         )
-
-    def _noise_at(self, candidate: int, step: int) -> float:
-        times = self._times[candidate]
-        if step >= times.quantization_final:
-            return 1.0
-        return self.recipes[candidate].schedule.noise if step >= times.quantization_begin else 0.0
 
 
 def _codes(shared: torch.Tensor, bits: int) -> LayerCodes:

@@ -4,7 +4,7 @@ The candidates lie side by side in dimension 1: a value [b, c, ...] of the model
 a candidate being neighbours. So a convolution is a grouped one, batch norm keeps its statistics per candidate by
 itself, and whatever acts on each channel alone stays as it is; everything else goes through torch.vmap. For ResNet-8
 this takes about half the time of one vmap over the whole network, whose gradients come in another memory layout than
-its values (`python -m benchmarks.stacked --compare`).
+its values (`python -m benchmarks.stacked --passes 8 --batch 128`).
 """
 
 from __future__ import annotations
@@ -66,15 +66,17 @@ class StackingError(ValueError):
 
 
 def stack_network(model: nn.Module, count: int, images: Tensor) -> fx.GraphModule:
-    """`count` copies of the model as one network in training mode: images [b, c, h, w] -> logits [b, count * classes].
+    """`count` copies of the model as one network: images [b, c, h, w] -> logits [b, count * classes].
+
+    It is in training mode, on the CPU.
 
     Its parameters and buffers have the model's names; a parameter is a contiguous [count, *shape of the model's]
     under another shape. images: two or more, with which the result is compared with the model. The model is not
     altered. Raises StackingError for a model that cannot be stacked.
     """
-    model = copy.deepcopy(model)
+    model = copy.deepcopy(model).cpu()
     network = _Stacking(model, count).network
-    _check(model, network, count, images)
+    _check(model, network, count, images.cpu())
     return network.train()
 
 
@@ -116,8 +118,8 @@ class _Stacking:
             self.stacked.add(node)
         elif any(True for _ in (*module.parameters(), *module.buffers())):
             raise StackingError(
-                f"module {name}: {type(module).__name__} cannot be stacked; use Conv2d, Linear and BatchNorm for what "
-                f"has weights, or {_ADVICE}"
+                f"module {name}: {type(module).__name__} cannot be stacked here; what has weights must be Conv2d, "
+                f"Linear, or a BatchNorm behind one, and the first of them not depthwise; or {_ADVICE}"
             )
         elif any(inputs):
             self.stacked.add(node)
@@ -179,7 +181,7 @@ def _stacked_layer(module: nn.Module, count: int, *, of_stacked: bool) -> nn.Mod
     if type(module) is nn.Conv2d:
         shared = not of_stacked and module.groups == 1
         if not of_stacked and not shared:
-            return None
+            return None  # a depthwise layer on the images themselves
         layer = nn.Conv2d(
             module.in_channels * (1 if shared else count),
             module.out_channels * count,
@@ -208,6 +210,8 @@ def _stacked_layer(module: nn.Module, count: int, *, of_stacked: bool) -> nn.Mod
         if value.ndim:  # batches counted are the same for all
             value = value.expand(count, *value.shape).reshape(state[name].shape)
         state[name].copy_(value)
+    for name, parameter in module.named_parameters():
+        layer.get_parameter(name).requires_grad_(parameter.requires_grad)
     return layer
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from dccdka.stacked.weights import StackedWeights
+from dccdka.stacked.weights import StackedWeights, on_device
 
 _BETAS = 0.9, 0.999
 
@@ -36,8 +36,7 @@ class StackedAdam:
         if step >= min(self._begins):
             self._of_centroids.grad = self._weights.centroid_gradient
         self._adam.step()
-        device = alive.device
-        of_candidate = torch.tensor(rates).to(device, non_blocking=True)
+        of_candidate = on_device(rates, alive.device)
         # What is not finite stays so when multiplied by zero.
         alive_weight = alive[self._weights.candidate_of]
         self._direction.mul_(of_candidate[self._weights.candidate_of])
@@ -46,7 +45,7 @@ class StackedAdam:
         self._weights.gradient.zero_()
         if self._of_centroids.grad is not None:
             corrections = [self._correction(step, begin) for begin in self._begins]
-            factor = of_candidate * torch.tensor(corrections).to(device, non_blocking=True)
+            factor = of_candidate * on_device(corrections, alive.device)
             moved = self._of_centroids * factor.view(-1, 1, 1)
             self._weights.centroids.add_(torch.where(alive.view(-1, 1, 1), moved, 0))
             self._of_centroids.zero_()

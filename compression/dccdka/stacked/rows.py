@@ -1,7 +1,7 @@
-"""Pruning, clustering and quantisation of one layer of many candidates: tensors [r, n], a row for each candidate.
+"""Pruning and clustering of one layer of many candidates: tensors [r, n], a row for each candidate.
 
-Each function does to every row what its namesake in dccdka.pruning, dccdka.clustering or dccdka.quantization does to one
-layer, with other settings for each row, in a number of kernels that does not depend on the number of rows.
+Each function does to every row what its namesake in dccdka.pruning or dccdka.clustering does to one layer, with other
+settings for each row, in a number of kernels that does not depend on the number of rows.
 """
 
 from __future__ import annotations
@@ -50,10 +50,3 @@ def k_means(values: Tensor, centroids: Tensor) -> Tensor:
             previous = assignment
         centroids = means_of_members(values, assignment, centroids)
     return centroids
-
-
-def scales_and_zero_points(weights: Tensor, levels: Tensor) -> tuple[Tensor, Tensor]:
-    """Steps s and zero points z of Eq. 4, both [r], of weights [r, n]; levels [r] is 2^bits - 1."""
-    low, high = weights.amin(1).clamp(max=0), weights.amax(1).clamp(min=0)
-    scale = ((high - low) / levels).clamp(min=torch.finfo(weights.dtype).tiny)
-    return scale, torch.round(-low / scale)

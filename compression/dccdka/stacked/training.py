@@ -40,8 +40,8 @@ def compress_stacked(
     """Train a student for each recipe, all from the weights of `model`, on the same batches at the same time.
 
     logits: the teacher's, float32 [n_train, classes], of an ensemble [members, n_train, classes], or stored ones.
-    training: one for all, or one for each recipe, which may differ in learning_rate alone. on_progress hears of the mean loss of the candidates
-    that have not diverged.
+    training: one for all, or one for each recipe, which may differ in learning_rate alone. on_progress hears of the
+    mean loss of the candidates that have not diverged.
 
     Returns by recipe what `compress` gives for it alone, up to float rounding and the draws of the quantisation noise.
     A candidate whose loss becomes infinite or not a number is a DivergedError in its place; the others never notice.
@@ -130,7 +130,9 @@ class _Stack:
         if bad_step < self.steps:
             # The weights stay those that the bad loss came from.
             where = first_bad_layer(self.collaboration.module_of(candidate).train(), self._images_of(bad_step))
-            began = f"{where} is the first that is not finite" if where else "all its layers are finite, its loss is not"
+            began = (
+                f"{where} is the first that is not finite" if where else "all its layers are finite, its loss is not"
+            )
             return DivergedError(
                 f"training diverged at step {bad_step + 1} of {self.steps}: candidate {candidate}: {began}; lower the "
                 "learning rate"

@@ -14,9 +14,10 @@ import torch
 from torch import Tensor, fx, nn
 
 from dccdka.collaborative import compressible_layers
+from dccdka.quantization import dequantize, quantize_to_levels, scale_and_zero_point_of_range
 from dccdka.stacked import rows
 from dccdka.stacked.network import StackingError
-from dccdka.stacked.settings import LayerPlan
+from dccdka.stacked.plans import LayerPlan
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,11 @@ class _Block:
     end: int
 
 
+def on_device(numbers: Sequence[object], device: torch.device) -> Tensor:
+    """A tensor of numbers from the host, without waiting for what the device is doing."""
+    return torch.tensor(numbers).to(device, non_blocking=True)
+
+
 class StackedWeights:
     """The parameters of a network of `stack_network`, and what each candidate's recipe makes of them.
 
@@ -37,10 +43,10 @@ class StackedWeights:
     gradients into theirs.
     """
 
-    def __init__(self, network: fx.GraphModule, model: nn.Module, settings: Sequence[Sequence[LayerPlan]]) -> None:
-        """settings: by candidate and layer, in the order of `compressible_layers`."""
-        self.settings = settings
-        self.count, self.layer_count = len(settings), len(settings[0])
+    def __init__(self, network: fx.GraphModule, model: nn.Module, plans: Sequence[Sequence[LayerPlan]]) -> None:
+        """plans: by candidate and layer, in the order of `compressible_layers`."""
+        self.plans = plans
+        self.count, self.layer_count = len(plans), len(plans[0])
         compressed = [f"{name}.weight" for name, _ in compressible_layers(model)]
         shapes = {name: parameter.shape for name, parameter in model.named_parameters()}
         parameters = dict(network.named_parameters())
@@ -62,20 +68,20 @@ class StackedWeights:
         # Layer and candidate of each compressed weight as one number: a position in [N, layers].
         self._segment_of = self.candidate_of[: self.compressed] * self.layer_count + self._by_layer(device)
         self.mask = torch.ones(self.compressed, device=device)
-        most = max((layer.clusters or 0 for candidate in settings for layer in candidate), default=0)
+        most = max((layer.clusters or 0 for candidate in plans for layer in candidate), default=0)
         self.centroids = torch.full((self.count, self.layer_count, max(most, 1)), torch.inf, device=device)
         self.centroids[:, :, 0] = 0
         self.centroid_gradient = torch.zeros_like(self.centroids)
-        self.clustered = [[False] * self.layer_count for _ in settings]
+        self.clustered = [[False] * self.layer_count for _ in plans]
         self._is_clustered = torch.zeros(self.compressed, dtype=torch.bool, device=device)
         # Position in the centroids; that of the segment's zero until its weights are clustered.
         self._position = self._segment_of * self.centroids.shape[2]
         self._in_filter = self._by_filter(device)
-        self._levels = torch.tensor([[2.0**layer.bits - 1 for layer in candidate] for candidate in settings]).to(device)
+        self._levels = on_device([[2.0**layer.bits - 1 for layer in layers] for layers in plans], device)
 
     def prune(self, candidates: Sequence[int], live: Sequence[Sequence[int]]) -> None:
         """Choose which weights of these candidates live: live[i][layer] of the i-th's, by magnitude."""
-        which, counts = self._index(candidates), torch.tensor(live).to(self.trained.device)
+        which, counts = self._index(candidates), on_device(live, self.trained.device)
         for layer in range(self.layer_count):
             masks = rows.magnitude_masks(self._rows(self.trained, layer)[which], counts[:, layer])
             self._rows(self.mask, layer)[which] = masks
@@ -83,14 +89,14 @@ class StackedWeights:
     def begin_clusters(self, candidates: Sequence[int]) -> None:
         """Find the clusters of these candidates' weights, and share them from now on."""
         for layer in range(self.layer_count):
-            shared = [candidate for candidate in candidates if self.settings[candidate][layer].clusters is not None]
+            shared = [candidate for candidate in candidates if self.plans[candidate][layer].clusters is not None]
             if not shared:
                 continue
             which = self._index(shared)
             values = self._pruned(layer, which)
             initial = torch.full((len(shared), self.centroids.shape[2]), torch.inf, device=values.device)
             for row, candidate in enumerate(shared):
-                found = self.settings[candidate][layer].initial_centroids(values[row])
+                found = self.plans[candidate][layer].initial_centroids(values[row])
                 initial[row, : len(found)] = found
             self.centroids[which, layer] = rows.k_means(values, initial)
             self._rows(self._is_clustered, layer)[which] = True
@@ -99,20 +105,19 @@ class StackedWeights:
         self.renew_clusters(candidates)
 
     def renew_clusters(self, candidates: Sequence[int], *, refit: bool = False) -> None:
-        """Give each weight to the centroid that is nearest now; refit: after one step of Lloyd's algorithm."""
+        """Give each weight to the centroid that is nearest now; refit: then move each centroid to its members' mean."""
         for layer in range(self.layer_count):
             shared = [candidate for candidate in candidates if self.clustered[candidate][layer]]
             if not shared:
                 continue
             which = self._index(shared)
             values, centroids = self._pruned(layer, which), self.centroids[which, layer]
-            assignment = rows.nearest(values, centroids)
+            # A centroid that happens to be zero too could move: what is pruned belongs to the one that cannot.
+            members = rows.nearest(values, centroids) * (self._rows(self.mask, layer)[which] != 0)
             if refit:
-                centroids = rows.means_of_members(values, assignment, centroids)
-                self.centroids[which, layer] = centroids
-                assignment = rows.nearest(values, centroids)
+                self.centroids[which, layer] = rows.means_of_members(values, members, centroids)
             first = (which * self.layer_count + layer) * self.centroids.shape[2]
-            self._rows(self._position, layer)[which] = assignment + first.unsqueeze(1)
+            self._rows(self._position, layer)[which] = members + first.unsqueeze(1)
 
     def apply(self, noise: Sequence[float], noise_blocks: Sequence[int]) -> None:
         """Write the weights that the network computes with: pruned, shared where clustered, rounded by the noise."""
@@ -126,7 +131,7 @@ class StackedWeights:
         if any(noise):
             rounded = self._rounded(weights)
             if min(noise) < 1:
-                share = torch.tensor(noise).to(weights.device)[self.candidate_of[: self.compressed]]
+                share = on_device(noise, weights.device)[self.candidate_of[: self.compressed]]
                 rounded = torch.where(self._draws(noise_blocks) < share, rounded, weights)
             weights.copy_(rounded)
 
@@ -154,21 +159,19 @@ class StackedWeights:
 
     def _rounded(self, weights: Tensor) -> Tensor:
         """(q - z) s of every weight, Eqs 10 and 11."""
-        ranges = [
-            rows.scales_and_zero_points(self._rows(weights, layer), self._levels[:, layer])
-            for layer in range(self.layer_count)
-        ]
-        scale, zero_point = (torch.stack(part, dim=1).view(-1) for part in zip(*ranges, strict=True))
-        levels = self._levels.view(-1).index_select(0, self._segment_of)
-        scale, zero_point = scale.index_select(0, self._segment_of), zero_point.index_select(0, self._segment_of)
-        codes = (weights / scale).round_().add_(zero_point).clamp_(min=0)
-        return torch.minimum(codes, levels).sub_(zero_point).mul_(scale)
+        ranges = [torch.aminmax(self._rows(weights, layer), dim=1) for layer in range(self.layer_count)]
+        low, high = (torch.stack(bounds, dim=1) for bounds in zip(*ranges, strict=True))
+        scale, zero_point = scale_and_zero_point_of_range(low, high, self._levels)
+        scale, zero_point, levels = (
+            per_layer.view(-1).index_select(0, self._segment_of) for per_layer in (scale, zero_point, self._levels)
+        )
+        return dequantize(quantize_to_levels(weights, scale, zero_point, levels), scale, zero_point)
 
     def _draws(self, noise_blocks: Sequence[int]) -> Tensor:
         """Uniform numbers, the same within a block of neighbouring weights of a filter."""
         draws = torch.rand_like(self.mask)
         if max(noise_blocks) > 1:
-            size = torch.tensor(noise_blocks).to(draws.device)[self.candidate_of[: self.compressed]]
+            size = on_device(noise_blocks, draws.device)[self.candidate_of[: self.compressed]]
             draws = draws[torch.arange(len(draws), device=draws.device) - self._in_filter % size]
         return draws
 
@@ -185,7 +188,7 @@ class StackedWeights:
         return self._rows(self.trained, layer)[which] * self._rows(self.mask, layer)[which]
 
     def _index(self, candidates: Sequence[int]) -> Tensor:
-        return torch.tensor(candidates).to(self.trained.device)
+        return on_device(candidates, self.trained.device)
 
     def _by_candidate(self, device: torch.device) -> Tensor:
         candidates = torch.arange(self.count, device=device)

@@ -8,21 +8,24 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from dccdka.clustering import linear_centroids
-from dccdka.collaborative import compressible_layers
+from dccdka.clustering import density_centroids, forgy_centroids, linear_centroids
+from dccdka.collaborative.layers import compressed_layers
 from dccdka.pruning import pruned_count
-from dccdka.recipe import Recipe
+from dccdka.recipe import CentroidInit, Recipe, RecipeError
 from dccdka.stacked.network import StackingError
+
+_INITIAL_CENTROIDS = {"linear": linear_centroids, "density": density_centroids, "forgy": forgy_centroids}
 
 
 @dataclass(frozen=True)
 class LayerPlan:
-    """A layer of `weights` weights under one recipe. clusters: None for no sharing, else what the live ones can fill."""
+    """A layer of `weights` weights under one recipe. clusters: None for no sharing, else what live weights can fill."""
 
     weights: int
     final_sparsity: float
     clusters: int | None
     bits: int
+    centroid_init: CentroidInit
 
     def live(self, sparsity: float) -> int:
         """How many weights live at a sparsity."""
@@ -35,10 +38,10 @@ class LayerPlan:
         distinct: Tensor = live.unique()  # type: ignore[no-untyped-call]  # untyped in torch
         if len(distinct) < self.clusters:
             return torch.cat([values.new_zeros(1), distinct])
-        return linear_centroids(live, self.clusters)
+        return _INITIAL_CENTROIDS[self.centroid_init](live, self.clusters)
 
 
-def settings_of(model: nn.Module, recipes: Sequence[Recipe]) -> list[list[LayerPlan]]:
+def plans_of(model: nn.Module, recipes: Sequence[Recipe]) -> list[list[LayerPlan]]:
     """By candidate and layer. Raises StackingError for a recipe that cannot be carried out in a stack."""
     return [_of_one(model, recipe, number) for number, recipe in enumerate(recipes)]
 
@@ -49,10 +52,14 @@ def _of_one(model: nn.Module, recipe: Recipe, number: int) -> list[LayerPlan]:
             f'recipe {number}: pruning: must be "layer" to be stacked, got {recipe.pruning!r}; '
             "train this candidate alone with dccdka.training.compress"
         )
-    layers = []
-    for _, module in compressible_layers(model):
-        weights = module.weight.numel()
-        live = weights - pruned_count(recipe.final_sparsity, weights)
-        clusters = None if recipe.clusters is None else min(recipe.clusters, live + 1)
-        layers.append(LayerPlan(weights, recipe.final_sparsity, clusters, recipe.bits))
-    return layers
+    try:
+        layers = compressed_layers(model, recipe)
+    except RecipeError as error:
+        raise StackingError(f"recipe {number}: {error}") from error
+    plans = []
+    for layer in layers:
+        asked, weights = layer.settings, layer.module.weight.numel()
+        fillable = weights - pruned_count(asked.final_sparsity, weights) + 1
+        clusters = None if asked.clusters is None else min(asked.clusters, fillable)
+        plans.append(LayerPlan(weights, asked.final_sparsity, clusters, asked.bits, recipe.centroid_init))
+    return plans
