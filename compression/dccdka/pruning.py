@@ -1,9 +1,11 @@
-"""Gradual magnitude pruning of one layer (Eq. 8)."""
+"""Gradual magnitude pruning (Eq. 8): how much at a step, and which weights or filters."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 
 def sparsity_at(step: int, *, begin: int, end: int, interval: int, final: float, initial: float = 0.0) -> float:
@@ -28,25 +30,37 @@ def pruned_count(sparsity: float, weights: int) -> int:
 
 def magnitude_mask(weight: Tensor, sparsity: float) -> Tensor:
     """1 for the weights that live and 0 for the `pruned_count` smallest magnitudes; same shape and type as weight."""
-    magnitudes = weight.detach().abs().flatten()
-    live = magnitudes.numel() - pruned_count(sparsity, magnitudes.numel())
-    mask = torch.zeros_like(magnitudes)
-    mask[magnitudes.topk(live, sorted=False).indices] = 1
-    return mask.view_as(weight)
+    count = pruned_count(sparsity, weight.numel())
+    return mask_of_smallest(weight.detach().abs().flatten(), count).view_as(weight).to(weight.dtype)
 
 
-class Prune(nn.Module):
-    """Parametrization that sets a layer's smallest weights to zero; prunes nothing until `renew` is called."""
+def global_masks(weights: Sequence[Tensor], sparsity: float) -> list[Tensor]:
+    """A mask for each weight: 0 for the smallest magnitudes of all together, but each keeps its largest weight.
 
-    mask: Tensor
+    As many are zero as `pruned_count` says for all the weights together, or all but one in each.
+    """
+    magnitudes = []
+    for weight in weights:
+        flat = weight.detach().abs().flatten()
+        magnitudes.append(flat.index_fill(0, flat.argmax(), torch.inf))
+    sizes = [len(flat) for flat in magnitudes]
+    total = sum(sizes)
+    count = min(pruned_count(sparsity, total), total - len(weights))
+    mask = mask_of_smallest(torch.cat(magnitudes), count)
+    return [part.view_as(weight).to(weight.dtype) for part, weight in zip(mask.split(sizes), weights, strict=True)]
 
-    def __init__(self, weight: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("mask", torch.ones_like(weight))
 
-    def renew(self, weight: Tensor, sparsity: float) -> None:
-        """Choose anew which weights live, by the magnitude of the weights before pruning."""
-        self.mask = magnitude_mask(weight, sparsity)
+def filter_norms(weight: Tensor) -> Tensor:
+    """Squared L2 norm of each output filter of a weight (out, in, ...), [out]."""
+    return weight.detach().flatten(1).square().sum(1)
 
-    def forward(self, weight: Tensor) -> Tensor:
-        return weight * self.mask
+
+def mask_of_smallest(sizes: Tensor, count: int) -> Tensor:
+    """False for the `count` smallest of sizes [n], the first of equal ones; True for the others. No host sync."""
+    if count == 0:
+        return torch.ones_like(sizes, dtype=torch.bool)
+    threshold = sizes.kthvalue(count).values
+    equal = sizes == threshold
+    # Of those that equal the largest to go, only as many go as are still due.
+    due = count - (sizes < threshold).sum()
+    return (sizes > threshold) | (equal & (equal.cumsum(0) > due))

@@ -1,0 +1,164 @@
+"""One training's steps of compression, laid over one another by the recipe's schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from dccdka.collaborative.filters import filter_structure
+from dccdka.collaborative.layers import CompressedLayer, compressed_layers
+from dccdka.collaborative.pruner import FilterPruner, GlobalPruner, GroupedLayer, LayerPruner, Pruner
+from dccdka.collaborative.result import CompressedModel, LayerCodes
+from dccdka.collaborative.weights import WeightGroup
+from dccdka.pruning import pruned_count
+from dccdka.recipe import Recipe
+from dccdka.schedule import Timeline
+
+
+class Collaboration:
+    """The steps of one training, applied to a model by the recipe's schedule.
+
+    Make the optimiser after it, for it adds the centroids to the model's parameters, and move the model to its device
+    before. Call `before_step(t)` before each optimiser step t of `steps`: it renews masks and clusters where they are
+    due and computes the weights of that step. `finalize` after the last. In eval mode the weights are at any time what
+    `finalize` would make of them, except for steps that the schedule has not reached.
+
+    notes: where the recipe cannot be followed to the letter, a sentence for each layer. Raises RecipeError when a rule
+    matches no layer, and when filters are to be pruned of a network that torch.fx cannot trace.
+    """
+
+    def __init__(self, model: nn.Module, recipe: Recipe, steps: int) -> None:
+        self.model = model
+        self.recipe = recipe
+        self.timeline = Timeline.of(recipe.schedule, steps)
+        self.notes: tuple[str, ...] = ()
+        self._fully_pruned = False
+        compressed = compressed_layers(model, recipe)
+        # Filters are followed through the plain network, before anything is put on its layers.
+        self._pruner = self._make_pruner()
+        shared = [layer for layer in compressed if layer.settings.clusters is not None]
+        plain = [layer for layer in compressed if layer.settings.clusters is None]
+        self._groups: dict[str, WeightGroup] = {}
+        block = recipe.schedule.noise_block
+        if shared:
+            self._groups["shared"] = WeightGroup(shared, [self._clusters(layer) for layer in shared], block)
+        if plain:
+            self._groups["plain"] = WeightGroup(plain, None, block)
+        places = {
+            layer.name: GroupedLayer(layer, self._groups[group], position)
+            for group, layers in (("shared", shared), ("plain", plain))
+            for position, layer in enumerate(layers)
+        }
+        self.layers = [places[layer.name] for layer in compressed]
+
+    @property
+    def clustered(self) -> bool:
+        """Whether clustering has begun."""
+        return any(group.shared for group in self._groups.values())
+
+    @torch.no_grad()
+    def before_step(self, step: int) -> None:
+        """Renew masks and clusters where the schedule says so, and compute the weights of this step."""
+        timeline = self.timeline
+        if step == timeline.clustering_begin:
+            self._begin_clustering()
+        elif timeline.renews(step):
+            if step <= timeline.pruning_end:
+                self._prune(step)
+            elif self.clustered:
+                self._renew_members(step)
+        for group in self._groups.values():
+            group.noise = timeline.noise_at(step)
+            group.update()
+
+    @torch.no_grad()
+    def finalize(self) -> CompressedModel:
+        """Take the parametrizations off; the model, now plain and in eval mode, becomes the result's module.
+
+        Steps that the schedule had not reached are carried out first. Once quantisation has begun the weights are those
+        that the model has in eval mode.
+        """
+        if not self.clustered:
+            self._begin_clustering()
+        layers = {layer.name: self._plain(layer) for layer in self.layers}
+        self._pruner.finalize()
+        return CompressedModel(self.model.eval(), layers, self.recipe, self.notes)
+
+    @torch.no_grad()
+    def prune_fully(self) -> None:
+        """Prune to the final sparsity, for a training that ends before the schedule has come there."""
+        if not self._fully_pruned and any(layer.final_sparsity > 0 for layer in self.layers):
+            self._pruner.renew(self.layers, lambda final: final)
+        self._fully_pruned = True
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Copies of all that training has changed besides the model's own parameters and buffers."""
+        parts = {name: group.state() for name, group in self._groups.items()} | {"pruner": self._pruner.state()}
+        state = {f"{part}.{name}": value for part, state in parts.items() for name, value in state.items()}
+        return {**state, "fully_pruned": torch.tensor(self._fully_pruned)}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Take back a `state_dict` of the same model and recipe. Raises KeyError or ValueError when it is another's."""
+        parts: dict[str, dict[str, Tensor]] = {}
+        for key, value in state.items():
+            part, _, name = key.partition(".")
+            parts.setdefault(part, {})[name] = value
+        for name, group in self._groups.items():
+            group.load_state(parts[name])
+        self._pruner.load_state(parts.get("pruner", {}))
+        self._fully_pruned = bool(state["fully_pruned"])
+
+    def _make_pruner(self) -> Pruner:
+        if self.recipe.pruning == "layer":
+            return LayerPruner()
+        if self.recipe.pruning == "global":
+            return GlobalPruner(self.recipe.final_sparsity)
+        structure = filter_structure(self.model)
+        for name in structure.fixed:
+            self._note(name, "keeps all its filters: its channels cannot be removed from what reads them")
+        return FilterPruner(self.model, structure)
+
+    def _clusters(self, layer: CompressedLayer) -> int:
+        """What the recipe asks for, or as many as the layer has weights for."""
+        asked = layer.settings.clusters or 0
+        weights = layer.module.weight.numel()
+        if self.recipe.pruning == "layer":
+            weights -= pruned_count(layer.settings.final_sparsity, weights)
+        if asked > weights + 1:
+            self._note(layer.name, f"its {weights} live weights are too few for {asked} clusters; has {weights + 1}")
+        return min(asked, weights + 1)
+
+    def _note(self, layer: str, text: str) -> None:
+        self.notes = (*self.notes, f"layer {layer}: {text}")
+
+    def _prune(self, step: int) -> None:
+        """Weights masked before may live again until pruning ends; then the masks stay."""
+        timeline, initial = self.timeline, self.recipe.initial_sparsity
+
+        def now(final: float) -> float:
+            return timeline.sparsity_at(step, initial, final)
+
+        if any(now(layer.final_sparsity) > 0 for layer in self.layers):
+            self._pruner.renew(self.layers, now)
+        self._fully_pruned = step + timeline.interval > timeline.pruning_end
+
+    def _begin_clustering(self) -> None:
+        self.prune_fully()
+        for group in self._groups.values():
+            group.begin_sharing(self.recipe.centroid_init)
+
+    def _renew_members(self, step: int) -> None:
+        number = -(-(step - self.timeline.clustering_begin) // self.timeline.interval)
+        refit = self.recipe.schedule.refit
+        for group in self._groups.values():
+            group.renew_members(refit=refit > 0 and number % refit == 0)
+
+    def _plain(self, layer: GroupedLayer) -> LayerCodes:
+        codes = layer.group.codes(layer.position)
+        module = layer.layer.module
+        parametrize.remove_parametrizations(module, "weight", leave_parametrized=False)
+        module.weight.copy_(torch.from_numpy(codes.weights()))
+        return codes

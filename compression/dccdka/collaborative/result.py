@@ -1,0 +1,38 @@
+"""What compression results in: a plain module, and the codes of its weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from dccdka.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class LayerCodes:
+    """A layer's weights w = (codes - zero_point) * scale; codes are uint8 in the weight's shape (out, in, ...)."""
+
+    codes: NDArray[np.uint8]
+    zero_point: int
+    scale: float
+
+    def weights(self) -> NDArray[np.float32]:
+        """The weights that the codes stand for, float32 in the weight's shape."""
+        return (self.codes.astype(np.float32) - self.zero_point) * np.float32(self.scale)
+
+
+@dataclass(frozen=True)
+class CompressedModel:
+    """A network whose weights are codes.
+
+    module: plain and in eval mode. layers: the codes of every convolution and linear layer, by module name. notes:
+    where the recipe could not be followed to the letter, a sentence for each layer.
+    """
+
+    module: nn.Module
+    layers: dict[str, LayerCodes]
+    recipe: Recipe
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,59 @@
+"""Compression without training: of a network as it is, and of one that stands for whatever training may make."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from dccdka.collaborative.collaboration import Collaboration
+from dccdka.collaborative.result import CompressedModel, LayerCodes
+from dccdka.recipe import LayerSettings, Recipe
+
+
+def post_training(model: nn.Module, recipe: Recipe) -> CompressedModel:
+    """Prune, cluster and quantise a model as it is, without training; the model given is not altered.
+
+    The accuracy is what rounding leaves of it. Raises RecipeError like Collaboration.
+    """
+    return Collaboration(copy.deepcopy(model), recipe, steps=1).finalize()
+
+
+@torch.no_grad()
+def worst_case(model: nn.Module, recipe: Recipe, seed: int = 0) -> CompressedModel:
+    """The largest and slowest that a trained candidate of this recipe can be, for the gate; random weights.
+
+    Every layer has just the zeros and all the clusters that the recipe asks for. Training can only add zeros, by
+    rounding, and lose clusters. Which layers lose how much is the training's choice when the recipe prunes the "global"
+    smallest: then it is what the model as given would lose, an estimate. The model given is not altered. Raises
+    RecipeError like Collaboration.
+    """
+    collaboration = Collaboration(copy.deepcopy(model).cpu(), recipe, steps=1)
+    collaboration.prune_fully()
+    masks = {layer.name: layer.mask.numpy().astype(bool) for layer in collaboration.layers}
+    compressed = collaboration.finalize()
+    generator = np.random.default_rng(seed)
+    layers = {}
+    for layer in collaboration.layers:
+        codes = _worst_case_codes(masks[layer.name], layer.layer.settings, generator)
+        layers[layer.name] = codes
+        layer.layer.module.weight.copy_(torch.from_numpy(codes.weights()))
+    return CompressedModel(compressed.module, layers, recipe, compressed.notes)
+
+
+def _worst_case_codes(mask: NDArray[np.bool_], settings: LayerSettings, generator: np.random.Generator) -> LayerCodes:
+    """Codes of a layer whose live weights, where the mask is true, use as many codes as they may, all as often."""
+    codes = 2**settings.bits
+    zero_point = codes // 2
+    others = np.delete(np.arange(codes), zero_point)
+    values = generator.choice(others, (settings.clusters or codes) - 1, replace=False)
+    live = np.resize(values, np.count_nonzero(mask))
+    generator.shuffle(live)
+    result = np.full(mask.shape, zero_point, np.uint8)
+    result[mask] = live
+    # Weights of the size that initialisation gives them, so that activations stay finite.
+    scale = 1 / (codes * max(mask[0].size, 1) ** 0.5)
+    return LayerCodes(result, zero_point, scale)
