@@ -163,16 +163,20 @@ def pack(
     out: Annotated[Path, typer.Option(help="Where to write the artifact.")],
     weights: Annotated[Path | None, typer.Option(help="safetensors file; default: an untrained network.")] = None,
     sparsity: Annotated[float, typer.Option(help="Share of weights that become zero.")] = 0.0,
-    clusters: Annotated[int, typer.Option(help="Distinct values of a layer.")] = 256,
+    clusters: Annotated[
+        int | None, typer.Option(help="Distinct values of a layer; default: all that bits allow.")
+    ] = None,
     bits: Annotated[int, typer.Option(help="Bits of a weight.")] = 8,
 ) -> None:
     """Compress a network without training and pack it into an artifact."""
     config = load_study(study)
-    from dccdka.recipe import Recipe, RecipeError
+    from dccdka.recipe import RecipeError
     from harness.deploy import pack_network
 
     try:
-        recipe = Recipe(temperature=1.0, final_sparsity=sparsity, clusters=clusters, bits=bits)
+        # Nothing is trained: where pruning begins does not matter.
+        untrained = {"temperature": 1.0, "initial_sparsity": 0.0}
+        recipe = config.recipe.recipe({**untrained, "final_sparsity": sparsity, "clusters": clusters, "bits": bits})
     except RecipeError as error:
         raise UsageError(str(error)) from None
     artifact = pack_network(config, recipe, weights)

@@ -51,7 +51,7 @@ def search(config: StudyConfig, study_file: Path, root: Path, resume: bool, view
             dataset = study_dataset(config)
             _same_data(journal, dataset)
             untrained = network(config.model, dataset, config.seed)
-            networks = KnownNetworks.of(untrained, dataset, config.space)
+            networks = KnownNetworks.of(untrained, dataset, config.space, config.recipe)
 
         verification = VerificationSet(verification_inputs(dataset, config.verify_inputs))
         farm = Farm(devices, stack.enter_context(DeviceOpener(folder.path)), stop)
@@ -66,7 +66,7 @@ def search(config: StudyConfig, study_file: Path, root: Path, resume: bool, view
         optimizer = Optimizer(config.space, objectives.reference, config.seed, known)
         profile = next(profile for name, _, profile in devices if name == config.target)
         gate = Gate(farm, target, profile, config.limits, untrained, dataset)
-        plan = Plan(journal, optimizer, gate, farm, objectives, verification, config.candidates)
+        plan = Plan(journal, optimizer, gate, farm, objectives, verification, config.candidates, config.recipe)
         coordinator = Coordinator(plan, stop)
         _serve_metrics(config, objectives, coordinator, farm, view, stack)
 

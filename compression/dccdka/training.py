@@ -58,10 +58,11 @@ def train_teacher(
 
     checkpoint: as for `compress`. Raises TrainingConfigError, NetworkError, CheckpointError, DivergedError.
     """
-    batches = _training_batches(dataset, config)
+    steps = config.steps(len(dataset.train.labels))
     require_logits(model, dataset, "model")
+    batches = _training_batches(dataset, config)
     file = _checkpoint(checkpoint, model, dataset, config, {"kind": "labels alone"})
-    learner = Learner("the network", model, config, batches.labels.device, config.epochs * batches.per_epoch)
+    learner = Learner("the network", model, config, batches.labels.device, steps)
     fit(learner, batches, _loss_of_labels, config, on_progress, checkpoint=file)
     model.cpu().eval()
 
@@ -95,10 +96,10 @@ def compress(
     CheckpointError; and DivergedError, which names step and layer.
     """
     dataset = load_dataset(data, seed=training.seed) if isinstance(data, str) else data
+    steps = training.steps(len(dataset.train.labels))
+    require_logits(model, dataset, "model")
     batches = _training_batches(dataset, training)
     device = batches.labels.device
-    require_logits(model, dataset, "model")
-    steps = training.epochs * batches.per_epoch
     lessons = None
     if (chosen := _as_teacher(teacher)) is not None:
         lessons = chosen.prepare(Training(dataset, training, device, steps))
@@ -132,11 +133,6 @@ def _loss_of_labels(logits: Tensor, batch: Batch, step: int) -> Tensor:
 
 
 def _training_batches(dataset: Dataset, config: TrainingConfig) -> Batches:
-    count = len(dataset.train.labels)
-    if count < config.batch_size:
-        raise TrainingConfigError(
-            f"batch_size: {config.batch_size} is more than the {count} training images of {dataset.name}"
-        )
     device = resolve_device(config.device)
     return Batches(dataset.train, dataset.normalization, config.batch_size, device, config.augmentation)
 

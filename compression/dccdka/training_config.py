@@ -57,6 +57,12 @@ class TrainingConfig:
         if not self.checkpoint_every >= 0:
             raise TrainingConfigError(f"checkpoint_every: must be 0 or more seconds, got {self.checkpoint_every}")
 
+    def steps(self, images: int) -> int:
+        """Optimiser steps of a training on so many images. Raises TrainingConfigError when they are not one batch."""
+        if images < self.batch_size:
+            raise TrainingConfigError(f"batch_size: {self.batch_size} is more than the {images} training images")
+        return self.epochs * (images // self.batch_size)
+
 
 def resolve_device(device: str) -> torch.device:
     """The device of "cpu", "cuda" or "auto" (the GPU if there is one)."""

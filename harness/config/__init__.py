@@ -12,6 +12,7 @@ from harness.config.inventory import (
     load_inventory,
 )
 from harness.config.profile import Figure, Profile, load_profile
+from harness.config.recipe import RecipeSettings
 from harness.config.study import Limits, Space, StudyConfig, load_study
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "LoopbackSshConnection",
     "Profile",
     "QemuConnection",
+    "RecipeSettings",
     "SerialConnection",
     "Space",
     "SshConnection",

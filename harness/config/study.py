@@ -7,6 +7,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from dccdka.augmentation import Augmentation
+from dccdka.training_config import Autocast
+from harness.config.recipe import RecipeSettings
 from harness.config.yaml_file import StrictModel, read_model, wrong_key
 
 
@@ -96,10 +99,39 @@ class TrainingSettings(StrictModel):
     epochs: int = Field(default=3, gt=0, le=100_000)
     batch_size: int = Field(default=128, gt=0, le=1_000_000)
     learning_rate: float = Field(default=0.01, gt=0)
+    augmentation: Augmentation = "none"
+    autocast: Autocast = "none"
 
 
 class TeacherConfig(ModelConfig):
+    """members: more than one is an ensemble. weights: a safetensors file of the network, which is then not trained.
+
+    onnx: a file that teaches instead; mean, deviation: per channel, it sees (pixel - mean) / deviation. parallel: the
+    teacher learns beside every student, as that does; compressed: and is compressed by the same recipe.
+    """
+
     training: TrainingSettings = TrainingSettings()
+    members: int = Field(default=1, ge=1, le=64)
+    weights: Path | None = None
+    onnx: Path | None = None
+    mean: list[float] | None = None
+    deviation: list[Annotated[float, Field(gt=0)]] | None = None
+    parallel: bool = False
+    compressed: bool = False
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.weights is not None and self.members > 1:
+            raise wrong_key("members", "the members of an ensemble would all be those weights; leave one of both out")
+        if self.compressed and not self.parallel:
+            raise wrong_key("compressed", "a teacher is compressed by its student's recipe: it needs parallel: true")
+        if self.onnx is not None and (self.weights is not None or self.members > 1 or self.parallel):
+            raise wrong_key("onnx", "stands for the whole teacher: leave out weights, members and parallel")
+        if self.onnx is None and (self.mean is not None or self.deviation is not None):
+            raise wrong_key("mean" if self.mean is not None else "deviation", "is for a teacher from an onnx file")
+        if (self.mean is None) != (self.deviation is None):
+            raise wrong_key("onnx", "give both mean and deviation, or neither")
+        return self
 
 
 class Limits(StrictModel):
@@ -127,6 +159,7 @@ class StudyConfig(StrictModel):
     teacher: TeacherConfig = TeacherConfig()
     training: TrainingSettings = TrainingSettings()
     space: Space = Space()
+    recipe: RecipeSettings = RecipeSettings()
     candidates: int = Field(gt=0, le=100_000)
     seed: int = Field(default=0, ge=0, lt=2**63)
     compute: Literal["auto", "cpu", "cuda"] = "auto"
@@ -143,12 +176,37 @@ class StudyConfig(StrictModel):
             raise wrong_key("target", f"{self.target!r} is not among devices: {', '.join(self.devices)}")
         if len(set(self.devices)) != len(self.devices):
             raise wrong_key("devices", "lists a name twice")
+        self._recipes_possible()
         return self
+
+    def _recipes_possible(self) -> None:
+        space, options = self.space, self.recipe
+        if options.initial_sparsity > space.final_sparsity.min:
+            raise wrong_key(
+                "recipe.initial_sparsity",
+                f"is {options.initial_sparsity:g}, more than space.final_sparsity.min {space.final_sparsity.min:g}",
+            )
+        for rule in options.layers:
+            if rule.get("bits") is None and rule.get("clusters") is None:
+                continue
+            bits = rule.get("bits") or space.bits.min
+            clusters = rule.get("clusters") or min(space.clusters.max, 2**space.bits.max)
+            if clusters > 2**bits:
+                raise wrong_key(
+                    "recipe.layers",
+                    f"the rule for {rule['match']!r} leaves a layer up to {clusters} clusters, but {bits} bits tell"
+                    f" {2**bits} values apart; give the rule fewer clusters or more bits",
+                )
 
 
 def load_study(path: Path) -> StudyConfig:
-    """Raises UsageError with file, line and key. inventory is taken relative to the study file."""
+    """Raises UsageError with file, line and key. The files that it names are taken relative to the study file."""
     config = read_model(path, StudyConfig)
-    if config.inventory is not None and not config.inventory.is_absolute():
-        config = config.model_copy(update={"inventory": path.parent / config.inventory})
-    return config
+    teacher = config.teacher.model_copy(
+        update={name: _beside(path, getattr(config.teacher, name)) for name in ("weights", "onnx")}
+    )
+    return config.model_copy(update={"inventory": _beside(path, config.inventory), "teacher": teacher})
+
+
+def _beside(study: Path, file: Path | None) -> Path | None:
+    return None if file is None else study.parent / file  # an absolute one stays itself

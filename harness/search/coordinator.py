@@ -12,10 +12,11 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dccdka.packing import Artifact, read_artifact
 from dccdka.recipe import Recipe
+from harness.config import RecipeSettings
 from harness.errors import CandidateError, DoesNotFit, HarnessError
 from harness.farm.device import OpenDevice
 from harness.farm.farm import Farm, Group, NoDeviceLeft
@@ -40,6 +41,7 @@ class Plan:
     objectives: Objectives
     verification: VerificationSet
     candidates: int
+    options: RecipeSettings = field(default_factory=RecipeSettings)
 
 
 class Coordinator:
@@ -179,7 +181,7 @@ class Coordinator:
         number = len(self._known) + 1
         candidate_id = f"c{number:03d}"
         recipe = self._plan.optimizer.ask(candidate_id)
-        self._plan.journal.propose(candidate_id, number, Recipe.from_dict(recipe).to_dict())
+        self._plan.journal.propose(candidate_id, number, self._plan.options.recipe(recipe).to_dict())
         return self._refresh(candidate_id)
 
     def _check_at_gate(self, candidate: Candidate) -> None:

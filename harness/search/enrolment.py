@@ -14,8 +14,8 @@ from torch import nn
 from dccdka.collaborative import post_training
 from dccdka.datasets import Dataset
 from dccdka.packing import Artifact, read_artifact
-from dccdka.recipe import Recipe
-from harness.config import Space
+from dccdka.recipe import Recipe, RecipeError
+from harness.config import RecipeSettings, Space
 from harness.errors import CandidateError, DeviceError, DoesNotFit, NotPackable, UsageError
 from harness.farm.device import OpenDevice
 from harness.farm.farm import Farm, Group
@@ -25,7 +25,7 @@ from harness.results.objectives import Objectives
 from harness.results.records import DeviceRun
 from harness.search.preparation import to_artifact
 
-_DENSE = Recipe(temperature=1.0, final_sparsity=0.0, clusters=256, bits=8)
+_DENSE = Recipe(temperature=1.0, final_sparsity=0.0, clusters=None, bits=8)
 
 
 @dataclass(frozen=True)
@@ -40,18 +40,23 @@ class KnownNetworks:
     baselines: tuple[tuple[str, Artifact], ...]
 
     @staticmethod
-    def of(untrained: nn.Module, dataset: Dataset, space: Space) -> KnownNetworks:
-        """Raises UsageError when the network cannot be lowered, which is then found before any training."""
+    def of(untrained: nn.Module, dataset: Dataset, space: Space, options: RecipeSettings) -> KnownNetworks:
+        """Raises UsageError when the options do not suit the network or it cannot be lowered: before any training."""
 
         def packed(recipe: Recipe) -> Artifact:
             try:
                 return read_artifact(to_artifact(post_training(untrained, recipe), dataset))
             except NotPackable as error:
                 raise UsageError(str(error)) from None
+            except RecipeError as error:
+                raise UsageError(f"recipe: {error}") from None
+
+        def of_space(sparsity: float, clusters: int, bits: int) -> Recipe:
+            return options.recipe({"temperature": 1.0, "final_sparsity": sparsity, "clusters": clusters, "bits": bits})
 
         bits, clusters, sparsity = space.bits, space.clusters, space.final_sparsity
-        golden = packed(Recipe(1.0, sparsity.max, clusters.min, bits.min))
-        least = packed(Recipe(1.0, sparsity.min, min(clusters.max, 2**bits.max), bits.max))
+        golden = packed(of_space(sparsity.max, clusters.min, bits.min))
+        least = packed(of_space(sparsity.min, min(clusters.max, 2**bits.max), bits.max))
         return KnownNetworks(
             golden,
             (

@@ -49,14 +49,14 @@ def network(model: ModelConfig, dataset: Dataset, seed: int) -> nn.Module:
 
 
 def training_config(
-    settings: TrainingSettings, config: StudyConfig, key: str, *, seed: int | None = None
+    settings: TrainingSettings, config: StudyConfig, dataset: Dataset, key: str, *, seed: int | None = None
 ) -> TrainingConfig:
     """seed: the study's, unless given; key: that of the settings in the study.
 
-    Raises UsageError, for one when compute is cuda and there is no GPU.
+    Raises UsageError, for one when compute is cuda and there is no GPU, or when the images are less than a batch.
     """
     try:
-        return TrainingConfig(
+        training = TrainingConfig(
             epochs=settings.epochs,
             batch_size=settings.batch_size,
             learning_rate=settings.learning_rate,
@@ -65,8 +65,10 @@ def training_config(
             augmentation=settings.augmentation,
             autocast=settings.autocast,
         )
+        training.steps(len(dataset.train.labels))
+        return training
     except TrainingConfigError as error:
-        raise UsageError(f"{key}: {error}") from None
+        raise UsageError(f"{key}.{error}") from None
 
 
 def resumed(checkpoint: Path, train: Callable[[Path], Trained]) -> Trained:

@@ -9,11 +9,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from ray import tune
 
+from dccdka.collaborative import CompressedModel
 from dccdka.datasets import Dataset
 from dccdka.packing import accuracy, read_artifact
 from dccdka.progress import Progress
@@ -24,7 +23,8 @@ from harness.errors import NotPackable
 from harness.results.folder import StudyFolder
 from harness.results.journal import Journal
 from harness.results.records import Training
-from harness.search.preparation import network, study_dataset, to_artifact, training_config
+from harness.search.preparation import network, resumed, study_dataset, to_artifact, training_config
+from harness.search.teacher import teacher_of
 from harness.search.training_pool import TrainerSettings
 
 
@@ -36,10 +36,13 @@ def train_candidate(config: dict[str, Any]) -> None:
     journal = Journal(settings.journal_url)
     candidate = config["candidate"]
     try:
-        dataset, logits = _loaded(settings.folder, study.model_dump_json())
-        _train(candidate, Recipe.from_dict(config["recipe"]), study, dataset, logits, journal)
+        folder = StudyFolder(Path(settings.folder))
+        dataset = _dataset(study.model_dump_json())
+        _train(candidate, Recipe.from_dict(config["recipe"]), study, dataset, folder, journal)
+        folder.checkpoint(candidate).unlink(missing_ok=True)
     except (DivergedError, NotPackable) as error:
         journal.set_state(candidate, "failed", str(error))
+        folder.checkpoint(candidate).unlink(missing_ok=True)
     except Exception as error:
         # Not the candidate's fault: the study stops with this reason, and trains the candidate when it goes on.
         where = traceback.extract_tb(error.__traceback__)[-1]
@@ -54,23 +57,27 @@ def _train(
     recipe: Recipe,
     study: StudyConfig,
     dataset: Dataset,
-    logits: npt.NDArray[np.float32],
+    folder: StudyFolder,
     journal: Journal,
 ) -> None:
-    steps = tenths = 0
+    tenths = 0
 
     def report(progress: Progress) -> None:
-        nonlocal steps, tenths
-        steps = progress.step
+        nonlocal tenths
         if 10 * progress.step // progress.steps > tenths:
             tenths = 10 * progress.step // progress.steps
             tune.report({"candidate": candidate, "share": progress.step / progress.steps})
 
     journal.count_training_start(candidate)
-    student = network(study.model, dataset, study.seed)
+    settings = training_config(study.training, study, dataset, "training")
+
+    def train(checkpoint: Path) -> CompressedModel:
+        student = network(study.model, dataset, study.seed)
+        teacher = teacher_of(study, dataset, folder, recipe)
+        return compress(student, dataset, recipe, teacher, training=settings, checkpoint=checkpoint, on_progress=report)
+
     began = time.monotonic()
-    settings = training_config(study.training, study)
-    compressed = compress(student, dataset, recipe, logits, training=settings, on_progress=report)
+    compressed = resumed(folder.checkpoint(candidate), train)
     trained = time.monotonic()
     artifact = to_artifact(compressed, dataset)
     packed = time.monotonic()
@@ -80,7 +87,7 @@ def _train(
     journal.record_training(
         candidate,
         Training(
-            steps=steps,
+            steps=settings.steps(len(dataset.train.labels)),
             seconds={"train": trained - began, "pack": packed - trained, "evaluate": time.monotonic() - packed},
             accuracy_validation=validation,
             accuracy_test=test,
@@ -92,8 +99,6 @@ def _train(
 
 
 @lru_cache(maxsize=1)
-def _loaded(folder: str, study_json: str) -> tuple[Dataset, npt.NDArray[np.float32]]:
-    # A trainer process is reused for many candidates: data and logits are read once.
-    dataset = study_dataset(StudyConfig.model_validate_json(study_json))
-    logits = np.load(StudyFolder(Path(folder)).logits, mmap_mode="r", allow_pickle=False)
-    return dataset, logits
+def _dataset(study_json: str) -> Dataset:
+    # A trainer process is reused for many candidates: the data are read once.
+    return study_dataset(StudyConfig.model_validate_json(study_json))

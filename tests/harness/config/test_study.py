@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from dccdka.recipe import LayerSettings
 from harness.config import load_study
 from harness.errors import UsageError
 from harness.study import study_devices
@@ -115,3 +116,55 @@ def test_an_unknown_device_is_named_with_the_known_ones(tmp_path: Path) -> None:
     path = study_with(tmp_path, "devices: [f405-emulated]\ntarget: f405-emulated", "devices: [nobody]\ntarget: nobody")
     with pytest.raises(UsageError, match=rf"{path}:9: devices: 'nobody' is not in .*f405-emulated"):
         study_devices(load_study(path), path)
+
+
+@pytest.mark.parametrize(
+    ("addition", "words"),
+    [
+        ("recipe: {loss: hinge}", "recipe.loss: Input should be 'mix', 't_squared' or 'sum'"),
+        ("recipe: {alpha: 1.5}", "recipe.alpha: must be from 0 to 1, got 1.5"),
+        ("recipe: {prunning: layer}", "recipe.prunning: unknown key"),
+        ("recipe: {initial_sparsity: 0.4}", "recipe.initial_sparsity: is 0.4, more than space.final_sparsity.min 0.2"),
+        ("recipe:\n  schedule:\n    noise: 2", "recipe.schedule.noise: must be from 0 to 1, got 2"),
+        ("recipe: {schedule: {nois: 1}}", "recipe.schedule.nois: must be left out"),
+        ("recipe: {layers: [{bits: 4}]}", "recipe.layers[0]: must be a table with"),
+        ("recipe: {layers: [{match: first, bits: 9}]}", "recipe.layers[first].bits: must be"),
+        ("recipe: {layers: [{match: last, bits: 3}]}", "leaves a layer up to 16 clusters, but 3 bits tell 8"),
+        ("recipe: {layers: [{match: last, clusters: 9}]}", "leaves a layer up to 9 clusters, but 3 bits tell 8"),
+        ("training: {augmentation: crop}", "training.augmentation: Input should be 'none', 'flip'"),
+        ("training: {autocast: int8}", "training.autocast: Input should be 'none', 'bf16' or 'fp16'"),
+        ("teacher: {members: 0}", "teacher.members: Input should be greater"),
+        ("teacher: {members: 2, weights: w.safetensors}", "teacher.members: the members of an ensemble would"),
+        ("teacher: {compressed: true}", "teacher.compressed: a teacher is compressed by its student's recipe"),
+        ("teacher: {onnx: t.onnx, parallel: true}", "teacher.onnx: stands for the whole teacher"),
+        ("teacher: {mean: [1]}", "teacher.mean: is for a teacher from an onnx file"),
+        ("teacher: {onnx: t.onnx, mean: [1]}", "teacher.onnx: give both mean and deviation"),
+        ("teacher: {onnx: t.onnx, mean: [1], deviation: [0]}", "teacher.deviation.0: Input should be greater than 0"),
+    ],
+)
+def test_options_that_cannot_work_are_named_with_their_line(tmp_path: Path, addition: str, words: str) -> None:
+    path = study_with(tmp_path, "candidates: 3", f"candidates: 3\n{addition}")
+    message = complaint(path)
+    line = 9 + addition.count("\n")
+    assert message.startswith(f"{path}:{line}: ") and words in message, message
+
+
+def test_options_and_files_of_a_study_are_read(tmp_path: Path) -> None:
+    options = """\
+candidates: 3
+teacher: {weights: nets/w.safetensors, parallel: true, compressed: true}
+training: {augmentation: flip-shift, autocast: bf16}
+recipe:
+  loss: sum
+  pruning: global
+  layers:
+    - {match: first, final_sparsity: 0, bits: 8}
+    - {match: "stage3.*", clusters: 4}
+  schedule: {noise_block: 4}
+"""
+    config = load_study(study_with(tmp_path, "candidates: 3\n", options))
+    assert config.teacher.weights == tmp_path / "nets/w.safetensors"
+    recipe = config.recipe.recipe({"temperature": 2.0, "final_sparsity": 0.5, "clusters": 8, "bits": 4})
+    assert (recipe.loss, recipe.pruning, recipe.schedule.noise_block) == ("sum", "global", 4)
+    assert recipe.for_layer("conv", {"first"}) == LayerSettings(0, 8, 8)
+    assert recipe.for_layer("stage3.conv1") == LayerSettings(0.5, 4, 4)
