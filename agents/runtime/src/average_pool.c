@@ -24,10 +24,10 @@ void dcc_run_average_pool(const dcc_operator *operator, const dcc_pool *pool, ui
     int8_t *next = dcc_output(output, arena);
     uint32_t row;
     for (row = 0u; row < output->height; row++) {
-        const dcc_span y = dcc_clip(row, &pool->window.y, input->height);
+        const dcc_span y = dcc_clip(row, &pool->window.y, 1, input->height);
         uint32_t column;
         for (column = 0u; column < output->width; column++) {
-            const dcc_span x = dcc_clip(column, &pool->window.x, input->width);
+            const dcc_span x = dcc_clip(column, &pool->window.x, 1, input->width);
             uint32_t channel;
             for (channel = 0u; channel < output->channels; channel++) {
                 int32_t sum = sum_window(input, image + channel, &y, &x);

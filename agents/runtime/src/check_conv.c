@@ -76,6 +76,7 @@ dcc_status dcc_check_conv(
     uint32_t group_channels;
     uint32_t filter_weights;
     uint32_t nonzeros;
+    uint8_t narrow_codes[DCC_NARROW_CODES];
     dcc_status status;
     if (channels > 65535u || !dcc_window_fits(&conv->window, operator)) return DCC_ERROR_SHAPE;
     if (conv->groups == 0u || channels % conv->groups != 0u || filters % conv->groups != 0u) return DCC_ERROR_SHAPE;
@@ -87,6 +88,7 @@ dcc_status dcc_check_conv(
     status = check_data(artifact, artifact_bytes, conv, filters, (uint64_t)filters * filter_weights);
     if (status != DCC_OK) return status;
     nonzeros = fullest_filter(
-        dcc_weights_at(artifact + conv->data_at, conv, filters, filters * filter_weights), filters, filter_weights);
+        dcc_weights_at(artifact + conv->data_at, conv, filters, filters * filter_weights, narrow_codes), filters,
+        filter_weights);
     return check_scratch(operator, conv, arena_bytes, dcc_scratch_bytes(taps, nonzeros));
 }

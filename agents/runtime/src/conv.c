@@ -77,7 +77,9 @@ void dcc_run_conv(const dcc_operator *operator, const dcc_conv *conv, const uint
     const uint8_t *biases = artifact + conv->data_at;
     const uint8_t *multipliers = biases + 4u * output->channels;
     const uint8_t *shifts = multipliers + 4u * output->channels;
-    dcc_weights weights = dcc_weights_at(biases, conv, output->channels, output->channels * taps * group_channels);
+    uint8_t narrow_codes[DCC_NARROW_CODES];
+    dcc_weights weights =
+        dcc_weights_at(biases, conv, output->channels, output->channels * taps * group_channels, narrow_codes);
     uint8_t *scratch = arena + conv->scratch_at;
     uint16_t *starts = (uint16_t *)(void *)scratch;
     nonzero *nonzeros = (nonzero *)(void *)(scratch + dcc_scratch_bytes(taps, 0u));
@@ -92,10 +94,10 @@ void dcc_run_conv(const dcc_operator *operator, const dcc_conv *conv, const uint
         uint32_t row;
         decode_filter(&weights, conv, input->channels, group_channels, nonzeros, starts);
         for (row = 0u; row < output->height; row++) {
-            const dcc_span y = dcc_clip(row, &conv->window.y, input->height);
+            const dcc_span y = dcc_clip(row, &conv->window.y, conv->window.y.dilation, input->height);
             uint32_t column;
             for (column = 0u; column < output->width; column++) {
-                const dcc_span x = dcc_clip(column, &conv->window.x, input->width);
+                const dcc_span x = dcc_clip(column, &conv->window.x, conv->window.x.dilation, input->width);
                 int32_t sum = accumulate(&decoded, &conv->window, input, image, &y, &x, bias);
                 *next = dcc_narrow((int64_t)sum * multiplier, shift, operator);
                 next += output->channels;

@@ -42,18 +42,19 @@ typedef struct {
 } dcc_span;
 
 /* How many of a window's taps lie before a point so far from its first tap. */
-static inline int32_t dcc_taps_before(int32_t distance, const dcc_axis *axis) {
-    int32_t taps = distance;
+static inline int32_t dcc_taps_before(int32_t distance, int32_t kernel, int32_t dilation) {
     if (distance <= 0) return 0;
-    if (axis->dilation != 1) taps = (distance + axis->dilation - 1) / axis->dilation;
-    return taps < axis->kernel ? taps : axis->kernel;
+    if (dilation != 1) distance = (distance + dilation - 1) / dilation;
+    return distance < kernel ? distance : kernel;
 }
 
-static inline dcc_span dcc_clip(uint32_t output_position, const dcc_axis *axis, uint32_t image_size) {
+/* dilation: axis->dilation, or 1 where it is known to be that. */
+static inline dcc_span dcc_clip(
+    uint32_t output_position, const dcc_axis *axis, int32_t dilation, uint32_t image_size) {
     dcc_span span;
     span.origin = (int32_t)output_position * axis->stride - axis->padding;
-    span.first = dcc_taps_before(-span.origin, axis);
-    span.end = dcc_taps_before((int32_t)image_size - span.origin, axis);
+    span.first = dcc_taps_before(-span.origin, axis->kernel, dilation);
+    span.end = dcc_taps_before((int32_t)image_size - span.origin, axis->kernel, dilation);
     return span;
 }
 

@@ -37,12 +37,14 @@ static inline uint32_t dcc_take_bits(dcc_bits *bits, uint32_t count) {
     return value;
 }
 
+/* Codes that a codebook of codes below 8 bits can have: their indices have fewer bits still. */
+#define DCC_NARROW_CODES 64u
+
 typedef struct {
-    const uint8_t *codebook; /* none where indices have as many bits as codes */
+    const uint8_t *codebook; /* a byte a code; NULL where the index is the code */
     int32_t zero_point;
     uint32_t encoding;
     uint32_t index_bits;
-    uint32_t code_bits;
     dcc_bits bitmap;
     dcc_bits indices;
 } dcc_weights;
@@ -54,37 +56,16 @@ static inline uint32_t dcc_codebook_bytes(const dcc_conv *conv) {
     return conv->bits == conv->code_bits ? 0u : ((conv->code_bits << conv->bits) + 7u) / 8u;
 }
 
-/* weight_count: of the whole convolution. */
-static inline dcc_weights dcc_weights_at(
-    const uint8_t *data, const dcc_conv *conv, uint32_t output_channels, uint32_t weight_count) {
-    const uint8_t *codebook = data + dcc_codebook_offset(output_channels);
-    const uint8_t *stream = codebook + dcc_codebook_bytes(conv);
-    dcc_weights weights;
-    weights.codebook = codebook;
-    weights.zero_point = conv->weight_zero_point;
-    weights.encoding = conv->encoding;
-    weights.index_bits = conv->bits;
-    weights.code_bits = conv->code_bits;
-    weights.bitmap = dcc_bits_at(stream);
-    weights.indices = dcc_bits_at(conv->encoding == DCC_BITMAP ? stream + (weight_count + 7u) / 8u : stream);
-    return weights;
-}
-
-/* The code that an index stands for; it may lie across two bytes of the codebook. */
-static inline uint32_t dcc_code(const dcc_weights *weights, uint32_t index) {
-    const uint32_t bits = weights->code_bits;
-    const uint32_t first = index * bits;
-    const uint8_t *at = weights->codebook + first / 8u;
-    uint32_t code;
-    if (weights->index_bits == bits) return index;
-    code = (uint32_t)at[0] >> first % 8u;
-    if (first % 8u + bits > 8u) code |= (uint32_t)at[1] << (8u - first % 8u);
-    return code & ((1u << bits) - 1u);
-}
+/* weight_count: of the whole convolution. narrow_codes: of DCC_NARROW_CODES bytes, to last as long as the weights. */
+dcc_weights dcc_weights_at(
+    const uint8_t *data, const dcc_conv *conv, uint32_t output_channels, uint32_t weight_count, uint8_t *narrow_codes);
 
 static inline int32_t dcc_next_weight(dcc_weights *weights) {
+    uint32_t code;
     if (weights->encoding == DCC_BITMAP && dcc_take_bits(&weights->bitmap, 1u) == 0u) return 0;
-    return (int32_t)dcc_code(weights, dcc_take_bits(&weights->indices, weights->index_bits)) - weights->zero_point;
+    code = dcc_take_bits(&weights->indices, weights->index_bits);
+    if (weights->codebook != NULL) code = weights->codebook[code];
+    return (int32_t)code - weights->zero_point;
 }
 
 #endif

@@ -121,10 +121,11 @@ class _Builder:
         return multiplier, min(max(shift, 1), 62)
 
     def _weights(self, *shape: int) -> tuple[NDArray[np.uint8], int]:
-        """Codes and zero point: 2 to 256 clusters, any sparsity, some filters of zeros."""
-        zero_point = self._integer(0, 255)
-        clusters = int(self.random.choice([2, 3, 4, 16, 17, 64, 256]))
-        codebook = self.random.choice(256, clusters, replace=False).astype(np.uint8)
+        """Codes and zero point: 1 to 8 bits, 2 to 256 clusters, any sparsity, some filters of zeros."""
+        levels = 1 << (8 if self.random.random() < 0.5 else self._integer(1, 7))
+        zero_point = self._integer(0, levels - 1)
+        clusters = min(levels, int(self.random.choice([2, 3, 4, 16, 17, 64, 256])))
+        codebook = self.random.choice(levels, clusters, replace=False).astype(np.uint8)
         codes: NDArray[np.uint8] = self.random.choice(codebook, shape)
         codes[self.random.random(shape) < self.random.choice([0, 0.5, 0.8, 0.95, 1])] = zero_point
         codes[self.random.random(shape[0]) < 0.1] = zero_point

@@ -166,6 +166,7 @@ def test_random_graphs_hold_every_operator_and_every_kind_of_window():
     assert {type(o) for o in operators} == set(get_args(Operator))
     windows = [o.window for o in operators if isinstance(o, Convolution)]
     assert any(max(w.dilation) > 1 for w in windows)
+    assert {int(o.codes.max()).bit_length() for o in operators if isinstance(o, Convolution)} >= set(range(1, 9))
     graphs = [random_graph(np.random.default_rng(seed), 8) for seed in range(30)]
     broadcast = [
         (g.tensors[o.second], g.tensors[o.input]) for g in graphs for o in g.operators if isinstance(o, Multiply)
