@@ -187,7 +187,7 @@ class _Channels:
         name = str(node.target)
         module = self.model.get_submodule(name)
         value = self._argument(node, 0)
-        if isinstance(module, nn.Conv2d):
+        if isinstance(module, nn.Conv2d | nn.Conv1d):
             return self._convolution(name, module, value)
         if isinstance(module, nn.Linear):
             return self._linear(name, module, value)
@@ -203,7 +203,7 @@ class _Channels:
             return _flat(value) if module.start_dim == 1 and module.end_dim == -1 else None
         return value if isinstance(module, _THROUGH_MODULES) else None
 
-    def _convolution(self, name: str, module: nn.Conv2d, value: _Value | None) -> _Value:
+    def _convolution(self, name: str, module: nn.Conv2d | nn.Conv1d, value: _Value | None) -> _Value:
         if module.groups > 1:
             if value is not None and module.groups == module.in_channels == len(value.units):
                 multiplier = module.out_channels // module.in_channels

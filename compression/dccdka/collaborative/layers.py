@@ -10,10 +10,10 @@ from torch import nn
 from dccdka.recipe import LayerSettings, Recipe, RecipeError
 
 
-def compressible_layers(model: nn.Module) -> Iterator[tuple[str, nn.Conv2d | nn.Linear]]:
+def compressible_layers(model: nn.Module) -> Iterator[tuple[str, nn.Conv2d | nn.Conv1d | nn.Linear]]:
     """Name and module of each layer whose weight is compressed."""
     for name, module in model.named_modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
+        if isinstance(module, nn.Conv2d | nn.Conv1d | nn.Linear):
             yield name, module
 
 
@@ -22,7 +22,7 @@ class CompressedLayer:
     """A layer that is compressed, by its module name, and the recipe's values for it."""
 
     name: str
-    module: nn.Conv2d | nn.Linear
+    module: nn.Conv2d | nn.Conv1d | nn.Linear
     settings: LayerSettings
 
 
@@ -45,6 +45,6 @@ def compressed_layers(model: nn.Module, recipe: Recipe) -> list[CompressedLayer]
     return [CompressedLayer(name, module, recipe.for_layer(name, roles[name])) for name, module in layers]
 
 
-def _roles(module: nn.Conv2d | nn.Linear) -> set[str]:
-    depthwise = isinstance(module, nn.Conv2d) and 1 < module.groups == module.in_channels
+def _roles(module: nn.Conv2d | nn.Conv1d | nn.Linear) -> set[str]:
+    depthwise = isinstance(module, nn.Conv2d | nn.Conv1d) and 1 < module.groups == module.in_channels
     return {"depthwise"} if depthwise else set()

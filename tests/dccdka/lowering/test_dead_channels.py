@@ -139,7 +139,7 @@ def test_pruned_filters_leave_all_layers_of_a_residual_block(pruned, images, mon
     assert np.array_equal(outputs(whole, inputs), outputs(smaller, inputs))
     assert macs(smaller) < 0.7 * macs(whole)
     assert nonzero_macs(smaller) <= nonzero_macs(whole)
-    assert len(pack(smaller)) < 0.8 * len(pack(whole))
+    assert len(pack(smaller)) < 0.85 * len(pack(whole))  # the tables of functions stay
 
 
 def identity(channels: int, bias: int = 0) -> Requantisation:
