@@ -1,6 +1,8 @@
-"""Clusters share values, keep zero, and pass gradients as sums over their members."""
+"""Clusters share values, keep zero, and lower the error of Eq. 9."""
 
 from __future__ import annotations
+
+from typing import get_args
 
 import pytest
 import torch
@@ -8,7 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from dccdka.clustering import Cluster, assign, k_means, linear_centroids
+from dccdka.clustering import (
+    assign,
+    density_centroids,
+    forgy_centroids,
+    k_means,
+    linear_centroids,
+    means_of_members,
+)
+from dccdka.recipe import CentroidInit
+
+INITS: tuple[CentroidInit, ...] = get_args(CentroidInit)
+CENTROIDS = {"linear": linear_centroids, "density": density_centroids, "forgy": forgy_centroids}
+seeds = st.integers(0, 2**32 - 1)
 
 
 def pruned_weights(seed: int, weights: int = 200, live: float = 0.5) -> Tensor:
@@ -18,9 +32,6 @@ def pruned_weights(seed: int, weights: int = 200, live: float = 0.5) -> Tensor:
 
 def squared_error(weight: Tensor, centroids: Tensor) -> float:
     return float(((weight - centroids[assign(weight, centroids)]) ** 2).sum())
-
-
-seeds = st.integers(0, 2**32 - 1)
 
 
 def test_linear_centroids_are_zero_and_equally_spaced_over_the_range() -> None:
@@ -34,6 +45,28 @@ def test_linear_centroids_leave_out_the_gap_that_pruning_left() -> None:
     assert centroids.tolist() == pytest.approx([0, -3, 1, 3, 5])
 
 
+def test_density_centroids_lie_where_the_weights_are() -> None:
+    # Of 100 values four fifths are below 1: so are four of the five centroids.
+    values = torch.cat([torch.linspace(0.1, 0.9, 80), torch.linspace(5, 9, 20)])
+    centroids = density_centroids(values[torch.randperm(100)], 6)
+    assert centroids[0] == 0
+    assert int((centroids[1:] < 1).sum()) == 4
+    assert centroids[1:].tolist() == values[[10, 30, 50, 70, 90]].tolist()
+
+
+def test_forgy_centroids_are_values_drawn_by_the_seed() -> None:
+    values = torch.randn(100, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(1)
+    once = forgy_centroids(values, 9)
+    torch.manual_seed(1)
+    assert torch.equal(forgy_centroids(values, 9), once)
+    torch.manual_seed(2)
+    assert not torch.equal(forgy_centroids(values, 9), once)
+    assert once[0] == 0
+    assert len(once[1:].unique()) == 8
+    assert torch.isin(once[1:], values).all()
+
+
 @given(seed=seeds, clusters=st.integers(2, 32))
 def test_each_weight_gets_its_nearest_centroid(seed: int, clusters: int) -> None:
     weight = pruned_weights(seed)
@@ -42,53 +75,34 @@ def test_each_weight_gets_its_nearest_centroid(seed: int, clusters: int) -> None
     assert torch.equal((weight - centroids[assign(weight, centroids)]).abs(), nearest)
 
 
+@pytest.mark.parametrize("init", INITS)
 @given(seed=seeds, clusters=st.integers(2, 64))
-def test_k_means_keeps_zero_and_only_lowers_the_error_of_eq_9(seed: int, clusters: int) -> None:
+def test_k_means_keeps_zero_and_only_lowers_the_error_of_eq_9(init: CentroidInit, seed: int, clusters: int) -> None:
     weight = pruned_weights(seed)
-    centroids = k_means(weight, clusters)
+    torch.manual_seed(seed)
+    before = CENTROIDS[init](weight[weight != 0], clusters)
+    torch.manual_seed(seed)
+    centroids = k_means(weight, clusters, init)
     assert centroids.shape == (clusters,)
     assert centroids[0] == 0
-    assert (
-        squared_error(weight, centroids)
-        <= squared_error(weight, linear_centroids(weight[weight != 0], clusters)) + 1e-4
-    )
+    assert squared_error(weight, centroids) <= squared_error(weight, before) + 1e-4
 
 
+def test_256_clusters_are_all_used_where_density_places_them() -> None:
+    weight = pruned_weights(0, weights=5000)
+    assert len(assign(weight, k_means(weight, 256, "density")).unique()) == 256
+
+
+@pytest.mark.parametrize("init", INITS)
 @given(seed=seeds, live=st.integers(0, 7))
-def test_as_many_clusters_as_values_keep_every_weight(seed: int, live: int) -> None:
+def test_as_many_clusters_as_values_keep_every_weight(init: CentroidInit, seed: int, live: int) -> None:
     weight = torch.zeros(20)
     weight[:live] = torch.randn(live, generator=torch.Generator().manual_seed(seed))
-    centroids = k_means(weight, 8)
+    centroids = k_means(weight, 8, init)
     assert torch.equal(centroids[assign(weight, centroids)], weight)
 
 
-@given(seed=seeds, clusters=st.integers(2, 16))
-def test_the_output_has_at_most_k_values_and_pruned_weights_stay_zero(seed: int, clusters: int) -> None:
-    weight = pruned_weights(seed)
-    cluster = Cluster(weight, clusters)
-    cluster.begin(weight)
-    shared = cluster(weight)
-    assert len(shared.unique()) <= clusters
-    assert torch.all(shared[weight == 0] == 0)
-
-
-@given(seed=seeds)
-def test_a_centroids_gradient_is_the_sum_over_its_members_and_zero_never_moves(seed: int) -> None:
-    weight = pruned_weights(seed).requires_grad_()
-    cluster = Cluster(weight, 6)
-    cluster.begin(weight)
-    upstream = torch.randn(len(weight), generator=torch.Generator().manual_seed(seed))
-    (cluster(weight) * upstream).sum().backward()
-    assert cluster.assignment is not None
-    gradient = cluster.centroids.grad
-    assert gradient is not None
-    assert gradient[0] == 0
-    for index in range(1, 6):
-        torch.testing.assert_close(gradient[index], upstream[cluster.assignment == index].sum())
-    assert weight.grad is not None
-    torch.testing.assert_close(weight.grad, upstream)
-
-
-def test_it_does_nothing_before_it_begins() -> None:
-    weight = pruned_weights(0)
-    assert torch.equal(Cluster(weight, 4)(weight), weight)
+def test_a_centroid_moves_to_the_mean_of_its_members_and_stays_without_any() -> None:
+    values = torch.tensor([1.0, 3.0, -1.0])
+    moved = means_of_members(values, torch.tensor([1, 1, 2]), torch.tensor([0.0, 1.5, -2.0, 7.0]))
+    assert moved.tolist() == [0, 2, -1, 7]

@@ -6,9 +6,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dccdka.pruning import Prune, magnitude_mask, pruned_count, sparsity_at
+from dccdka.pruning import filter_norms, global_masks, magnitude_mask, pruned_count, sparsity_at
 
 SPARSITIES = st.floats(0, 0.99)
+SEEDS = st.integers(0, 2**32 - 1)
 
 
 @given(
@@ -38,7 +39,7 @@ def test_eq_8_is_a_cube_in_between() -> None:
     assert abs(sparsity_at(50, begin=0, end=100, interval=10, final=0.8, initial=0.2) - 0.725) < 1e-12
 
 
-@given(weights=st.integers(1, 400), sparsity=SPARSITIES, seed=st.integers(0, 2**32 - 1))
+@given(weights=st.integers(1, 400), sparsity=SPARSITIES, seed=SEEDS)
 def test_the_mask_prunes_the_smallest_magnitudes_exactly_to_one_weight(
     weights: int, sparsity: float, seed: int
 ) -> None:
@@ -51,13 +52,31 @@ def test_the_mask_prunes_the_smallest_magnitudes_exactly_to_one_weight(
         assert weight[mask == 0].abs().max() <= weight[mask == 1].abs().min()
 
 
-def test_equal_magnitudes_do_not_prune_too_much() -> None:
-    assert int(magnitude_mask(torch.ones(10), 0.7).sum()) == 3
+@given(values=st.lists(st.integers(-2, 2), min_size=1, max_size=40), sparsity=SPARSITIES)
+def test_equal_magnitudes_do_not_prune_too_much(values: list[int], sparsity: float) -> None:
+    mask = magnitude_mask(torch.tensor(values, dtype=torch.float32), sparsity)
+    assert int((mask == 0).sum()) == pruned_count(sparsity, len(values))
 
 
-def test_a_weight_that_outgrows_others_comes_back() -> None:
-    prune = Prune(torch.ones(4))
-    prune.renew(torch.tensor([1.0, 2.0, 3.0, 4.0]), 0.5)
-    assert prune(torch.ones(4)).tolist() == [0, 0, 1, 1]
-    prune.renew(torch.tensor([5.0, 2.0, 3.0, 4.0]), 0.5)
-    assert prune(torch.ones(4)).tolist() == [1, 0, 0, 1]
+@given(sizes=st.lists(st.integers(1, 60), min_size=1, max_size=6), sparsity=SPARSITIES, seed=SEEDS)
+def test_global_masks_prune_the_smallest_of_all_and_leave_each_layer_one(
+    sizes: list[int], sparsity: float, seed: int
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    weights = [torch.randn(size, generator=generator) * 10**i for i, size in enumerate(sizes)]
+    masks = global_masks(weights, sparsity)
+    total = sum(sizes)
+    assert sum(int((mask == 0).sum()) for mask in masks) == min(pruned_count(sparsity, total), total - len(sizes))
+    assert all(mask.any() for mask in masks)
+    dead = torch.cat([weight[mask == 0].abs() for weight, mask in zip(weights, masks, strict=True)])
+    # All but the last weight of a layer compete.
+    live = [weight[mask == 1].abs().sort().values[:-1] for weight, mask in zip(weights, masks, strict=True)]
+    if len(dead) and len(torch.cat(live)):
+        assert dead.max() <= torch.cat(live).min()
+
+
+def test_filter_norms_are_of_the_outputs() -> None:
+    weight = torch.zeros(3, 2, 1, 2)
+    weight[1] = 2.0
+    weight[2, 0, 0, 0] = -3.0
+    assert filter_norms(weight).tolist() == [0, 16, 9]

@@ -1,4 +1,4 @@
-"""Codes are n-bit integers, zero is exact, and noise rounds a share of the weights."""
+"""Codes are n-bit integers, zero is exact, and noise picks a share of the blocks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dccdka.quantization import Quantize, dequantize, quantize, scale_and_zero_point
+from dccdka.quantization import dequantize, noisy_blocks, quantize, quantize_to_levels, scale_and_zero_point
 
 weights = st.lists(st.floats(-8, 8, width=32), min_size=1, max_size=50).map(torch.tensor)
 bit_widths = st.integers(2, 8)
@@ -43,22 +43,29 @@ def test_a_range_without_zero_is_widened_to_it() -> None:
     assert (float(scale), int(zero_point)) == (1.0, 0)
 
 
-@pytest.mark.parametrize("noise", [0.0, 0.3, 1.0])
-def test_noise_is_the_share_of_the_weights_that_are_rounded(noise: float) -> None:
+def test_rows_of_different_bits_are_quantised_as_each_by_itself() -> None:
+    weight = torch.randn(3, 40, generator=torch.Generator().manual_seed(0))
+    bits = (2, 5, 8)
+    rows = [scale_and_zero_point(row, n) for row, n in zip(weight, bits, strict=True)]
+    scale, zero_point = (torch.stack(each)[:, None] for each in zip(*rows, strict=True))
+    codes = quantize_to_levels(weight, scale, zero_point, torch.tensor([[3.0], [31.0], [255.0]]))
+    for number, n in enumerate(bits):
+        assert torch.equal(codes[number], quantize(weight[number], *rows[number], n))
+
+
+@pytest.mark.parametrize("noise", [0.01, 0.3, 0.5, 0.99])
+def test_noise_is_the_share_of_the_blocks_that_are_picked(noise: float) -> None:
     torch.manual_seed(0)
-    weight = torch.randn(20_000)
-    step = Quantize(3)
-    step.noise = noise
-    scale, zero_point = scale_and_zero_point(weight, 3)
-    rounded = dequantize(quantize(weight, scale, zero_point, 3), scale, zero_point)
-    noisy = step(weight)
-    assert torch.all((noisy == weight) | (noisy == rounded))
-    assert abs(float((noisy == rounded).float().mean()) - noise) < 0.02
+    picked = noisy_blocks(100_001, noise, torch.device("cpu"))
+    assert picked.shape == (100_001,)
+    assert picked.dtype == torch.bool
+    # Five standard deviations.
+    assert abs(float(picked.float().mean()) - noise) < 5 * (noise * (1 - noise) / 100_001) ** 0.5
+    # Blocks are picked independently of the one before.
+    both = float((picked[1:] & picked[:-1]).float().mean())
+    assert abs(both - noise**2) < 0.01
 
 
-def test_the_gradient_passes_straight_through() -> None:
-    weight = torch.randn(50, requires_grad=True)
-    step = Quantize(2)
-    step.noise = 0.5
-    (step(weight) * torch.arange(50.0)).sum().backward()
-    assert torch.equal(weight.grad, torch.arange(50.0))  # type: ignore[arg-type]  # set by backward
+@given(noise=st.floats(0, 1), blocks=st.integers(1, 9))
+def test_any_probability_and_number_of_blocks_will_do(noise: float, blocks: int) -> None:
+    assert noisy_blocks(blocks, noise, torch.device("cpu")).shape == (blocks,)
