@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from dccdka.distillation import loss_weights
 from dccdka.recipe import Recipe
+from dccdka.stacked.network import by_candidate
 
 
 class StackedLoss:
@@ -23,7 +24,7 @@ class StackedLoss:
         """Losses [N], means over a batch of b: logits [b, N * classes]; the teacher's [b, classes], or of an ensemble
         [members, b, classes]; labels int64 [b]."""
         count = len(self._temperatures)
-        of_each = logits.unflatten(1, (count, -1))  # [b, N, classes]
+        of_each = by_candidate(logits, count)  # [b, N, classes]
         targets = F.softmax(teacher_logits.unsqueeze(-2) / self._temperatures, dim=-1)
         if targets.ndim == 4:
             targets = targets.mean(0)

@@ -199,7 +199,7 @@ def _stacked_layer(module: nn.Module, count: int, *, of_stacked: bool) -> nn.Mod
             if of_stacked
             else nn.Linear(module.in_features, module.out_features * count, module.bias is not None)
         )
-    elif type(module) in (nn.BatchNorm1d, nn.BatchNorm2d) and of_stacked:
+    elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) and of_stacked:
         layer = type(module)(
             module.num_features * count, module.eps, module.momentum, module.affine, module.track_running_stats
         )
@@ -213,6 +213,11 @@ def _stacked_layer(module: nn.Module, count: int, *, of_stacked: bool) -> nn.Mod
     for name, parameter in module.named_parameters():
         layer.get_parameter(name).requires_grad_(parameter.requires_grad)
     return layer
+
+
+def by_candidate(value: Tensor, count: int) -> Tensor:
+    """[b, N c, ...] as [b, N, c, ...]."""
+    return value.unflatten(1, (count, -1))  # type: ignore[no-untyped-call, no-any-return]  # untyped in torch
 
 
 class StackedLinear(nn.Module):
@@ -229,7 +234,7 @@ class StackedLinear(nn.Module):
         """[b, count * in] -> [b, count * out]."""
         if x.ndim != 2:
             raise StackingError(f"a linear layer on values of {x.ndim} dimensions cannot be stacked; {_ADVICE}")
-        of_each = x.unflatten(1, (len(self.weight), -1)).transpose(0, 1)
+        of_each = by_candidate(x, len(self.weight)).transpose(0, 1)
         weights = self.weight.transpose(1, 2)
         y = of_each @ weights if self.bias is None else torch.baddbmm(self.bias.unsqueeze(1), of_each, weights)
         return y.transpose(0, 1).flatten(1)
@@ -246,7 +251,7 @@ class _PerCandidate(nn.Module):
 
     def forward(self, *args: Any, **kwargs: Any) -> Tensor:
         leaves, form = pytree.tree_flatten((args, kwargs))
-        per_candidate = [x.unflatten(1, (self.count, -1)) for x, on in zip(leaves, self.stacked, strict=True) if on]
+        per_candidate = [by_candidate(x, self.count) for x, on in zip(leaves, self.stacked, strict=True) if on]
 
         def call(*values: Tensor) -> Any:
             given = iter(values)
@@ -254,7 +259,8 @@ class _PerCandidate(nn.Module):
             arguments, keywords = pytree.tree_unflatten(merged, form)
             return self.function(*arguments, **keywords)
 
-        return torch.vmap(call, in_dims=1, out_dims=1, randomness="different")(*per_candidate).flatten(1, 2)
+        results: Tensor = torch.vmap(call, in_dims=1, out_dims=1, randomness="different")(*per_candidate)
+        return results.flatten(1, 2)
 
 
 class _OfFirst(nn.Module):
@@ -266,7 +272,7 @@ class _OfFirst(nn.Module):
         self.count = count
 
     def forward(self, value: Tensor, *args: Any) -> Any:
-        return self.function(value.unflatten(1, (self.count, -1))[:, 0], *args)
+        return self.function(by_candidate(value, self.count)[:, 0], *args)
 
 
 @torch.no_grad()
