@@ -12,12 +12,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from dccdka.checkpoint import CheckpointError as CheckpointError
     from dccdka.collaborative import Collaboration as Collaboration
     from dccdka.collaborative import CompressedModel as CompressedModel
     from dccdka.collaborative import post_training as post_training
     from dccdka.datasets import Dataset as Dataset
+    from dccdka.datasets import DatasetError as DatasetError
     from dccdka.datasets import load_dataset as load_dataset
     from dccdka.distillation import distillation_loss as distillation_loss
+    from dccdka.divergence import DivergedError as DivergedError
     from dccdka.learning_rate import learning_rate_factor as learning_rate_factor
     from dccdka.lowering import lower as lower
     from dccdka.models import build_model as build_model
@@ -25,30 +28,39 @@ if TYPE_CHECKING:
     from dccdka.progress import Progress as Progress
     from dccdka.recipe import LayerRule as LayerRule
     from dccdka.recipe import Recipe as Recipe
+    from dccdka.recipe import RecipeError as RecipeError
     from dccdka.recipe import Schedule as Schedule
     from dccdka.teachers import NetworkTeacher as NetworkTeacher
     from dccdka.teachers import OnnxTeacher as OnnxTeacher
     from dccdka.teachers import ParallelTeacher as ParallelTeacher
     from dccdka.teachers import StoredLogits as StoredLogits
+    from dccdka.teachers import TeacherError as TeacherError
     from dccdka.training import accuracy as accuracy
     from dccdka.training import compress as compress
     from dccdka.training import train_teacher as train_teacher
     from dccdka.training_config import TrainingConfig as TrainingConfig
+    from dccdka.training_config import TrainingConfigError as TrainingConfigError
 
 # Importing torch takes a second: a name brings its module along when it is first used.
 _HOMES = {
+    "CheckpointError": "checkpoint",
     "Collaboration": "collaborative",
     "CompressedModel": "collaborative",
     "Dataset": "datasets",
+    "DatasetError": "datasets",
+    "DivergedError": "divergence",
     "LayerRule": "recipe",
     "NetworkTeacher": "teachers",
     "OnnxTeacher": "teachers",
     "ParallelTeacher": "teachers",
     "Progress": "progress",
     "Recipe": "recipe",
+    "RecipeError": "recipe",
     "Schedule": "recipe",
     "StoredLogits": "teachers",
+    "TeacherError": "teachers",
     "TrainingConfig": "training_config",
+    "TrainingConfigError": "training_config",
     "accuracy": "training",
     "build_model": "models",
     "compress": "training",

@@ -123,9 +123,10 @@ def compress(
     )
     if lessons is not None:
         lessons.end()
-    model.cpu()
     assert learner.collaboration is not None  # made for the recipe
-    return learner.collaboration.finalize()
+    compressed = learner.collaboration.finalize()
+    model.cpu()
+    return compressed
 
 
 def _loss_of_labels(logits: Tensor, batch: Batch, step: int) -> Tensor:

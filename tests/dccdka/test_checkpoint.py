@@ -20,7 +20,7 @@ from dccdka.checkpoint import Checkpoint, CheckpointError
 from dccdka.collaborative import CompressedModel
 from dccdka.datasets import Dataset, Split
 from dccdka.progress import Progress
-from dccdka.recipe import Recipe, Schedule
+from dccdka.recipe import LayerRule, Recipe, Schedule
 from dccdka.teachers import ParallelTeacher
 from dccdka.training import AnyTeacher, TrainingConfig, compress, train_teacher
 
@@ -79,6 +79,27 @@ def test_an_interrupted_training_ends_in_the_bits_of_one_that_was_not(
     torch.manual_seed(99)
     assert int(load_file(file)["step"]) == until - 1  # progress is told before the step is saved
     assert_same_bits(trained(tiny, with_dropout(network, 5), network(1), file), whole)
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        replace(RECIPE, pruning="global", centroid_init="forgy"),
+        replace(RECIPE, pruning="filters", centroid_init="density"),
+        replace(RECIPE, clusters=None),
+        replace(RECIPE, layers=(LayerRule("first", clusters=16, bits=6), LayerRule("last", final_sparsity=0.0))),
+    ],
+    ids=["global", "filters", "unclustered", "rules"],
+)
+def test_whatever_the_recipe_a_training_goes_on_to_the_same_bits(
+    tmp_path: Path, tiny: Dataset, network: Network, recipe: Recipe
+) -> None:
+    whole = trained(tiny, network(0), network(1), None, recipe=recipe)
+    file = tmp_path / "c.safetensors"
+    for until in (10, 20, 30):  # interrupted three times
+        with pytest.raises(Interrupted):
+            trained(tiny, network(0), network(1), file, until, recipe=recipe)
+    assert_same_bits(trained(tiny, network(0), network(1), file, recipe=recipe), whole)
 
 
 def test_a_teacher_that_learns_beside_goes_on_too(tmp_path: Path, tiny: Dataset, network: Network) -> None:

@@ -61,11 +61,11 @@ class _ParallelLessons(Lessons):
         return given[0] if len(given) == 1 else torch.stack(given)
 
     def end(self) -> None:
-        for learner in self.learners:
-            learner.model.cpu().eval()
         self._teacher.compressed = tuple(
             learner.collaboration.finalize() for learner in self.learners if learner.collaboration is not None
         )
+        for learner in self.learners:
+            learner.model.cpu().eval()
 
 
 def _name(number: int, count: int) -> str:
