@@ -71,6 +71,7 @@ class GraphBuilder:
     ) -> None:
         self.input, self.output = calls.input, calls.output
         self.calls = calls.by_node
+        self.device = calls.device
         self.layers = layers
         self.codes = codes
         self.ranges: dict[fx.Node, Range] = {}
@@ -79,6 +80,8 @@ class GraphBuilder:
         self.values: dict[fx.Node, Value] = {}
         # Nodes whose value an operator other than a table gives.
         self.computed: set[fx.Node] = set()
+        # The nearest computed value that each node is a function of, value by value; itself if there is none.
+        self.roots: dict[fx.Node, fx.Node] = {self.input: self.input}
 
     def observed(self) -> set[fx.Node]:
         """The nodes whose ranges `build` may need."""
@@ -97,6 +100,7 @@ class GraphBuilder:
         self._define([self.input], tensor, image_order(height, width, channels))
         for node, layer in self.layers.items():
             self._check_in_place(node)
+            self.roots[node] = self._root(node)
             if node not in self.values:  # else a layer before has taken it along
                 try:
                     self._lower(node, layer)
@@ -135,7 +139,7 @@ class GraphBuilder:
                 self._softmax(node, layer)
             case Largest():
                 self._argmax(node, layer)
-            case Sum() | Product() | Quotient() if self._root(node) is node:
+            case Sum() | Product() | Quotient() if self.roots[node] is node:
                 self._of_two(node, layer)
 
     # Values that wait until they are asked for
@@ -157,25 +161,24 @@ class GraphBuilder:
                 return self._value(source).scaled(factor)
             case Padding():
                 return self._padded(node, layer)
-            case Clamp() if source in self.values or self._root(source) is source:
+            case Clamp() if source in self.values or self.roots[source] is source:
                 return self._clamped(self._value(source), layer)
             case _:
                 return self._looked_up(node)
 
     def _root(self, node: fx.Node) -> fx.Node:
-        """The nearest computed value that this one is a function of, value by value; itself if there is none."""
-        if node in self.computed or not isinstance(self.layers.get(node), ELEMENTWISE):
+        if node in self.computed or not isinstance(self.layers[node], ELEMENTWISE):
             return node
-        roots = {self._root(source) for source in self.calls[node].inputs}
+        roots = {self.roots[source] for source in self.calls[node].inputs}
         return roots.pop() if len(roots) == 1 else node
 
     def _looked_up(self, node: fx.Node) -> Value:
         inputs = self.calls[node].inputs
-        root = inputs[0] if len(inputs) == 1 and inputs[0] in self.values else self._root(node)
+        root = inputs[0] if len(inputs) == 1 and inputs[0] in self.values else self.roots[node]
         x = self._value(root)
         real = (torch.arange(-128, 128) - x.zero_point) * x.scale
         with torch.no_grad():
-            results = self._evaluate(node, {root: real.to(torch.float32)})
+            results = self._evaluate(node, {root: real.to(self.device, torch.float32)})
         tensor = self._ranged(node, self.tensors[x.tensor])
         output = self._add_tensor(tensor)
         table = tables.lookup_table(results.cpu().numpy().ravel(), tensor)
@@ -251,10 +254,12 @@ class GraphBuilder:
         if layer.name not in self.codes:
             raise LoweringError(f"{describe(node)}: it was not compressed, there are no codes of its weights")
         codes = self.codes[layer.name]
-        weight = layer.module.weight.detach().cpu().numpy()
-        if weight.shape != codes.codes.shape or not np.allclose(
-            weight, codes.weights(), rtol=1e-3, atol=1e-3 * codes.scale
-        ):
+        weight, meant = layer.module.weight.detach().cpu().numpy(), codes.weights()
+        # Equal weights, the usual case, are quickly compared.
+        same = weight.shape == meant.shape and (
+            np.array_equal(weight, meant) or np.allclose(weight, meant, rtol=1e-3, atol=1e-3 * codes.scale)
+        )
+        if not same:
             raise LoweringError(f"{describe(node)}: its weights are not those of its codes")
         return codes
 

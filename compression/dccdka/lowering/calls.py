@@ -63,11 +63,15 @@ class Call:
 
 @dataclass(frozen=True)
 class Calls:
-    """The network's input, its calls on tensors that depend on it, in order, and which node its output is."""
+    """The network's input, its calls on tensors that depend on it, in order, and which node its output is.
+
+    device: where the network's parameters lie.
+    """
 
     input: fx.Node
     output: fx.Node
     by_node: dict[fx.Node, Call]
+    device: torch.device
 
 
 @torch.no_grad()
@@ -82,7 +86,7 @@ def probe(network: fx.GraphModule, inputs: Tensor) -> Calls:
     output = end.args[0]
     if not isinstance(output, fx.Node) or (output is not prober.input and output not in prober.calls):
         raise LoweringError("the network returns several values; it must return one tensor")
-    return Calls(prober.input, output, prober.calls)
+    return Calls(prober.input, output, prober.calls, inputs.device)
 
 
 class _Prober(fx.Interpreter):
