@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-import sys
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -87,7 +86,7 @@ def pass_times(setting: Setting, count: int, repeats: int = 5) -> dict[str, floa
     images = torch.randn(setting.batch, *IMAGE_SHAPE, device=device).to(memory_format=torch.channels_last)
     labels = torch.randint(CLASSES, (setting.batch,), device=device)
     stacked = stack_network(models[0], count, images).to(device)
-    parameters, buffers = stack_module_state(models)  # type: ignore[arg-type]  # wants one type
+    parameters, buffers = stack_module_state(models)
     skeleton = copy.deepcopy(models[0])
 
     def alone() -> None:
@@ -187,4 +186,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
