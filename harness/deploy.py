@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-
 from dccdka.collaborative import post_training
 from dccdka.packing import read_artifact, run_reference
 from dccdka.packing.export import ExportError, export_library
 from dccdka.recipe import Recipe
+from dccdka.weights import WeightsError, load_weights
 from harness.config import StudyConfig
 from harness.errors import NotPackable, UsageError
 from harness.farm.measuring import VerificationSet
@@ -29,12 +27,9 @@ def pack_network(config: StudyConfig, recipe: Recipe, weights: Path | None) -> b
     model = network(config.model, dataset, config.seed)
     if weights is not None:
         try:
-            model.load_state_dict(load_file(weights))
-        except (OSError, SafetensorError) as error:
-            raise UsageError(f"{weights}: not a safetensors file that can be read: {error}") from None
-        except RuntimeError as error:
-            detail = " ".join(str(error).split())[:300]
-            raise UsageError(f"{weights}: not the weights of {config.model.name}: {detail}") from None
+            load_weights(model, weights)
+        except WeightsError as error:
+            raise UsageError(str(error)) from None
     try:
         return to_artifact(post_training(model, recipe), dataset)
     except NotPackable as error:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from dccdka.training import train_teacher as train_teacher
     from dccdka.training_config import TrainingConfig as TrainingConfig
     from dccdka.training_config import TrainingConfigError as TrainingConfigError
+    from dccdka.weights import load_weights as load_weights
 
 # Importing torch takes a second: a name brings its module along when it is first used.
 _HOMES = {
@@ -67,6 +68,7 @@ _HOMES = {
     "distillation_loss": "distillation",
     "learning_rate_factor": "learning_rate",
     "load_dataset": "datasets",
+    "load_weights": "weights",
     "lower": "lowering",
     "pack": "packing",
     "post_training": "collaborative",

@@ -19,9 +19,9 @@ from dccdka.teachers import (
     StoredLogits,
     Teacher,
     TeacherError,
-    load_weights,
 )
 from dccdka.training import DivergedError, train_teacher
+from dccdka.weights import WeightsError, load_weights
 from harness.config import StudyConfig
 from harness.errors import UsageError
 from harness.results.folder import StudyFolder
@@ -46,7 +46,7 @@ def prepare_teacher(
             teacher = _fixed_teacher(config, dataset, folder, on_progress, say)
             augmentation = config.training.augmentation
             StoredLogits.compute(teacher, dataset, augmentation=augmentation, device=config.compute, path=folder.logits)
-    except TeacherError as error:
+    except (TeacherError, WeightsError) as error:
         raise UsageError(f"teacher: {error}") from None
 
 

@@ -1,6 +1,6 @@
 """Whom a student learns from: networks at hand, stored logits, an ONNX file, or networks trained beside the student."""
 
-from dccdka.teachers.networks import NetworkTeacher, load_weights
+from dccdka.teachers.networks import NetworkTeacher
 from dccdka.teachers.onnx_file import OnnxTeacher
 from dccdka.teachers.parallel import ParallelTeacher
 from dccdka.teachers.stored import StoredLogits
@@ -16,5 +16,4 @@ __all__ = [
     "Teacher",
     "TeacherError",
     "Training",
-    "load_weights",
 ]
