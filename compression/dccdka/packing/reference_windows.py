@@ -37,11 +37,10 @@ def convolution(artifact: Artifact, operator: Convolution) -> Kernel:
     largest_input = max(127 - x.zero_point, x.zero_point + 128)
     largest_sums = largest_input * weight_magnitudes(operator.codes, operator.weight_zero_point)
     dtype = np.float32 if int(largest_sums.max()) <= 1 << 24 else np.float64
-    weights: _Array = operator.codes.astype(dtype)
-    weights -= operator.weight_zero_point
-    depthwise = operator.groups > 1 and operator.groups == y.channels and weights.shape[3] == 1
-    sums_of = _by_taps(window, weights) if depthwise else _by_patches(window, weights, operator.groups)
-    row_bytes = y.width * max(8 * y.channels, 0 if depthwise else weights[0].nbytes * operator.groups)
+    depthwise = operator.groups > 1 and operator.groups == y.channels and operator.codes.shape[3] == 1
+    sums_of = _by_taps(operator, dtype) if depthwise else _by_patches(operator, dtype)
+    patch = 0 if depthwise else operator.codes[0].size * operator.groups * np.dtype(dtype).itemsize
+    row_bytes = y.width * max(8 * y.channels, patch)
     bias, multiplier = requantisation.bias.astype(np.int64), requantisation.multiplier.astype(np.int64)
     wraps = bool((largest_sums + np.abs(bias) > 2**31 - 1).any())  # never for artifacts of our packer
     # (sum + bias) M + rounding = sum M + (bias M + rounding), one pass less; all below 2^63
@@ -132,9 +131,17 @@ def _reduced(padded: _Array, window: Window, output: PlacedTensor, combine: np.u
 _Sums = Callable[[_Array, tuple[int, int]], _Array]  # padded image and output's (y, x) to sums [n, y, x, filters]
 
 
-def _by_taps(window: Window, weights: _Array) -> _Sums:
+def _weights(operator: Convolution, codes: NDArray[np.uint8], dtype: type[np.generic]) -> _Array:
+    """A view of the operator's codes as weights, copied into its own order."""
+    weights: _Array = codes.astype(dtype, order="C")
+    weights -= operator.weight_zero_point
+    return weights
+
+
+def _by_taps(operator: Convolution, dtype: type[np.generic]) -> _Sums:
     """A depthwise convolution: each tap times its row of weights, added up."""
-    taps = np.ascontiguousarray(weights[..., 0].transpose(1, 2, 0))
+    window = operator.window
+    taps = _weights(operator, operator.codes[..., 0].transpose(1, 2, 0), dtype)
 
     def sums(padded: _Array, size: tuple[int, int]) -> _Array:
         windows = _windows(padded, window, size)
@@ -147,13 +154,15 @@ def _by_taps(window: Window, weights: _Array) -> _Sums:
     return sums
 
 
-def _by_patches(window: Window, weights: _Array, groups: int) -> _Sums:
+def _by_patches(operator: Convolution, dtype: type[np.generic]) -> _Sums:
     """Any convolution: a matrix of patches times a matrix of weights, for each group."""
-    matrix = weights.reshape(groups, len(weights) // groups, -1).transpose(0, 2, 1)
+    filters, groups = len(operator.codes), operator.groups
+    codes = operator.codes.reshape(groups, filters // groups, -1).transpose(0, 2, 1)
+    matrix = _weights(operator, codes, dtype)
 
     def sums(padded: _Array, size: tuple[int, int]) -> _Array:
-        product = _multiply(_patches(padded, window, size, groups), matrix)
-        return product.transpose(1, 0, 2).reshape(len(padded), *size, len(weights))
+        product = _multiply(_patches(padded, operator.window, size, groups), matrix)
+        return product.transpose(1, 0, 2).reshape(len(padded), *size, filters)
 
     return sums
 
