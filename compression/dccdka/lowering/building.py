@@ -71,7 +71,7 @@ class GraphBuilder:
     ) -> None:
         self.input, self.output = calls.input, calls.output
         self.calls = calls.by_node
-        self.device = calls.device
+        self.device = calls.result.device
         self.layers = layers
         self.codes = codes
         self.ranges: dict[fx.Node, Range] = {}
@@ -274,7 +274,7 @@ class GraphBuilder:
         if codes.codes.ndim == 3 and image.tensor.width == 1:
             weights, window = weights.transpose(0, 1, 3, 2), turned(window)
         weights = weights.transpose(0, 2, 3, 1)
-        return image.value, weights if layer.groups > 1 else weights[..., np.argsort(image.channels)], window
+        return image.value, weights if layer.groups > 1 else _columns(weights, image.channels), window
 
     def _before_padding(self, node: fx.Node) -> tuple[fx.Node, int, int]:
         """What a convolution's paddings pad, and how much lies above and left."""
@@ -291,7 +291,7 @@ class GraphBuilder:
         tensor = self.tensors[x.tensor]
         weights = codes.codes
         if x.order.ndim == 1:
-            return x, weights[:, np.argsort(x.order)][:, None, None], POINT, tensor.height * tensor.width > 1
+            return x, _columns(weights, x.order)[:, None, None], POINT, tensor.height * tensor.width > 1
         if not is_along_channels(x.order, -1, tensor.channels):
             raise LoweringError(
                 f"{describe(node)}: a linear layer takes flattened images, put nn.Flatten() before it; or the channels "
@@ -566,6 +566,12 @@ def _size(tensor: Tensor) -> tuple[int, int, int]:
 def _turned_pair(layer: Padding, image: Tensor, call: Call) -> tuple[int, int]:
     along_y = len(call.input_shape) == 2 and image.width == 1
     return (layer.left, layer.top) if along_y else (layer.top, layer.left)
+
+
+def _columns(weights: NDArray[np.uint8], order: Order) -> NDArray[np.uint8]:
+    """The weights, whose last axis is torch's, in the order of the bytes."""
+    in_order = np.array_equal(order, np.arange(len(order)))
+    return weights if in_order else np.take(weights, np.argsort(order), axis=-1)
 
 
 def _by_byte(values: NDArray[np.float64], order: Order, tensor: Tensor) -> NDArray[np.float64]:

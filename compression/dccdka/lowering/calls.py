@@ -65,13 +65,13 @@ class Call:
 class Calls:
     """The network's input, its calls on tensors that depend on it, in order, and which node its output is.
 
-    device: where the network's parameters lie.
+    result: the network's output for the images that it was run on.
     """
 
     input: fx.Node
     output: fx.Node
     by_node: dict[fx.Node, Call]
-    device: torch.device
+    result: Tensor
 
 
 @torch.no_grad()
@@ -81,12 +81,12 @@ def probe(network: fx.GraphModule, inputs: Tensor) -> Calls:
     Raises LoweringError where a call fails, or the network takes or returns anything but one tensor.
     """
     prober = _Prober(network, tuple(inputs.shape[1:]))
-    prober.run(inputs)
+    result = prober.run(inputs.clone())
     (end,) = (node for node in network.graph.nodes if node.op == "output")
     output = end.args[0]
     if not isinstance(output, fx.Node) or (output is not prober.input and output not in prober.calls):
         raise LoweringError("the network returns several values; it must return one tensor")
-    return Calls(prober.input, output, prober.calls, inputs.device)
+    return Calls(prober.input, output, prober.calls, result)
 
 
 class _Prober(fx.Interpreter):

@@ -47,13 +47,13 @@ def describe(node: fx.Node) -> str:
     return f"operator {getattr(node.target, '__name__', node.target)}{place}{line}"
 
 
-def check_trace(module: nn.Module, network: fx.GraphModule, inputs: Tensor) -> None:
-    """LoweringError unless the traced network gives the module's outputs.
+def check_trace(module: nn.Module, inputs: Tensor, traced: Tensor) -> None:
+    """LoweringError unless the traced network's outputs of the inputs are the module's.
 
     torch.fx reads x += y as x + y, which is wrong where x is used again under another name.
     """
     with torch.no_grad():
-        same = torch.allclose(module(inputs.clone()), network(inputs.clone()), equal_nan=True)
+        same = torch.allclose(module(inputs.clone()), traced, equal_nan=True)
     if not same:
         raise LoweringError(
             f"{type(module).__name__} changes values in place that are used elsewhere; write x = x + y for x += y"
