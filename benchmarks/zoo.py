@@ -17,12 +17,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from benchmarks import host_runtime
 from benchmarks.boards import MICROCONTROLLERS, RASPBERRY_PIS, CompilerError, fits_pi, runtime_footprint, verdict
 from dccdka.collaborative import CompressedModel, worst_case
 from dccdka.datasets import Normalization
 from dccdka.lowering import lower_all_channels
+from dccdka.lowering.tracing import network_input
 from dccdka.models import NETWORKS, build_model, multiply_accumulates, parameter_count
 from dccdka.packing import pack, read_artifact, run_reference, to_device_input
 from dccdka.recipe import Recipe
@@ -32,8 +34,8 @@ RECIPES = {
     "80%": Recipe(temperature=1, final_sparsity=0.8, clusters=16, bits=8),
     "90%": Recipe(temperature=1, final_sparsity=0.9, clusters=8, bits=8),
 }
-_NORMALIZATION = Normalization(zero=128, scale=1 / 64)
-_INPUTS = 2
+NORMALIZATION = Normalization(zero=128, scale=1 / 64)
+_IMAGES, _INPUTS = 4, 2  # calibrated with, run on
 _PAGE = Path(__file__).parent / "zoo_page.md"
 
 
@@ -67,21 +69,26 @@ def measure(name: str, recipes: dict[str, Recipe] = RECIPES) -> Row:
     channels, height, width = network.image_shape
     parameters = parameter_count(model)
     macs = multiply_accumulates(model, network.image_shape)
-    images = patterns(network.image_shape, _INPUTS)
+    images = patterns(network.image_shape, _IMAGES)
     driver = host_runtime.build()
     compressed = {}
     for label, recipe in recipes.items():
         artifact = untrained_artifact(model, recipe, images)
-        compressed[label] = _compressed(artifact, is_bit_exact(driver, artifact, to_device_input(images)))
+        compressed[label] = _compressed(artifact, is_bit_exact(driver, artifact, to_device_input(images[:_INPUTS])))
     return Row(name, (height, width, channels), parameters, macs, 4 * parameters, compressed)
 
 
-def untrained_artifact(model: torch.nn.Module, recipe: Recipe, images: NDArray[np.uint8]) -> bytes:
+def untrained_artifact(model: nn.Module, recipe: Recipe, images: NDArray[np.uint8]) -> bytes:
     """The artifact of random codes under the recipe, the largest that training can end with.
 
     Activations are calibrated on the images [n, c, h, w].
     """
-    return pack(lower_all_channels(_with_even_activations(worst_case(model, recipe)), images, _NORMALIZATION))
+    return pack(lower_all_channels(untrained(model, recipe, images), images, NORMALIZATION))
+
+
+def untrained(model: nn.Module, recipe: Recipe, images: NDArray[np.uint8]) -> CompressedModel:
+    """Random codes under the recipe, in a network whose outputs tell the images apart."""
+    return _with_lively_activations(worst_case(model, recipe), images)
 
 
 def patterns(image_shape: tuple[int, int, int], count: int) -> NDArray[np.uint8]:
@@ -101,18 +108,36 @@ def is_bit_exact(driver: Path, artifact: bytes, inputs: NDArray[np.int8]) -> boo
 
 
 @torch.no_grad()
-def _with_even_activations(compressed: CompressedModel) -> CompressedModel:
-    """The same codes with scales by which activations keep their size through the layers (He et al., Eq. 10).
+def _with_lively_activations(compressed: CompressedModel, images: NDArray[np.uint8]) -> CompressedModel:
+    """The same codes, but each layer's output has mean 0 and spread 1 over the images, as training would see to.
 
-    Without it they would die out in deep networks without batch norm, and equal outputs would prove nothing.
+    Batch norm takes the images' statistics; a layer with a bias gets its scale and bias for it (Mishkin and Matas,
+    arXiv:1511.06422). Without, random layers soon give the same for every image, and equal outputs would prove nothing.
     """
-    layers = {}
-    for name, codes in compressed.layers.items():
-        weight = compressed.module.get_submodule(name).weight
-        assert isinstance(weight, torch.Tensor)
-        factor = float((2 / weight[0].numel()) ** 0.5 / weight.square().mean().sqrt())
-        layers[name] = replace(codes, scale=codes.scale * factor)
-        weight.copy_(torch.from_numpy(layers[name].weights()))
+    layers = dict(compressed.layers)
+    names = {compressed.module.get_submodule(name): name for name in layers}
+
+    def normalise(layer: nn.Conv2d | nn.Linear, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
+        if layer.bias is None:
+            return None
+        centred = output - (mean := output.mean((0, *range(2, output.dim())), keepdim=True))
+        spread = float(centred.std())
+        factor = 1 / spread if spread > 0 else 1.0  # 0: no live weight reaches so far
+        name = names[layer]
+        layers[name] = replace(layers[name], scale=layers[name].scale * factor)
+        layer.weight.copy_(torch.from_numpy(layers[name].weights()))
+        layer.bias.sub_(mean.flatten()).mul_(factor)
+        return centred * factor
+
+    hooks = [layer.register_forward_hook(normalise) for layer in names]
+    for module in compressed.module.modules():
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            module.momentum = 1.0
+            module.train()
+    compressed.module(network_input(images, NORMALIZATION, compressed.module))
+    for hook in hooks:
+        hook.remove()
+    compressed.module.eval()
     return replace(compressed, layers=layers)
 
 
