@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
@@ -52,18 +55,18 @@ def first_bad_layer(model: nn.Module, images: Tensor) -> str | None:
     return None
 
 
-def _weights_hook(layer: str):  # type: ignore[no-untyped-def]
-    def check(module: nn.Module, inputs: tuple[object, ...]) -> None:
+def _weights_hook(layer: str) -> Callable[[nn.Module, Any], None]:
+    def check(module: nn.Module, inputs: Any) -> None:
         if not all(is_finite(parameter) for parameter in module.parameters(recurse=False)):
             raise _Found(f"the weights of {layer or 'the network'}")
 
     return check
 
 
-def _output_hook(layer: str, *, inside: bool):  # type: ignore[no-untyped-def]
+def _output_hook(layer: str, *, inside: bool) -> Callable[[nn.Module, Any, Any], None]:
     what = "weights" if inside else "output"
 
-    def check(module: nn.Module, inputs: tuple[object, ...], output: object) -> None:
+    def check(module: nn.Module, inputs: Any, output: Any) -> None:
         if isinstance(output, Tensor) and not is_finite(output):
             raise _Found(f"the {what} of {layer or 'the network'}")
 
