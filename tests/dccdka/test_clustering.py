@@ -12,6 +12,7 @@ from torch import Tensor
 
 from dccdka.clustering import (
     assign,
+    assign_rows,
     density_centroids,
     forgy_centroids,
     k_means,
@@ -73,6 +74,29 @@ def test_each_weight_gets_its_nearest_centroid(seed: int, clusters: int) -> None
     centroids = torch.randn(clusters, generator=torch.Generator().manual_seed(seed))
     nearest = (weight[:, None] - centroids).abs().min(1).values
     assert torch.equal((weight - centroids[assign(weight, centroids)]).abs(), nearest)
+
+
+@given(seed=seeds, clusters=st.lists(st.integers(2, 33), min_size=1, max_size=4))
+def test_the_weights_of_many_layers_get_what_each_layers_would_by_itself(seed: int, clusters: list[int]) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    weights = [pruned_weights(seed + number, weights=50) for number in range(len(clusters))]
+    centroids = torch.full((len(clusters), max(clusters)), torch.inf)
+    for number, k in enumerate(clusters):
+        centroids[number, :k] = torch.randn(k, generator=generator)
+        centroids[number, 0] = 0
+    rows = torch.arange(len(clusters)).repeat_interleave(50)
+    places = assign_rows(torch.cat(weights), rows, centroids)
+    for number, (k, members) in enumerate(zip(clusters, places.split(50), strict=True)):
+        assert torch.equal(members, assign(weights[number], centroids[number, :k]) + number * max(clusters))
+
+
+def test_a_centroid_that_comes_to_zero_takes_no_weights_from_zero() -> None:
+    centroids = torch.tensor([[0.0, -0.0, 1e-45, -1e-45, 1.0]])
+    assert assign_rows(torch.tensor([0.0, -0.0, 0.7]), torch.zeros(3, dtype=torch.int64), centroids).tolist() == [
+        0,
+        0,
+        4,
+    ]
 
 
 @pytest.mark.parametrize("init", INITS)

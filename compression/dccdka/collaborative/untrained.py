@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from dccdka.collaborative.collaboration import Collaboration
+from dccdka.collaborative.layers import compressed_layers
 from dccdka.collaborative.result import CompressedModel, LayerCodes
 from dccdka.recipe import LayerSettings, Recipe
 
@@ -31,17 +33,23 @@ def worst_case(model: nn.Module, recipe: Recipe, seed: int = 0) -> CompressedMod
     smallest: then it is what the model as given would lose, an estimate. The model given is not altered. Raises
     RecipeError like Collaboration.
     """
-    collaboration = Collaboration(copy.deepcopy(model).cpu(), recipe, steps=1)
+    settings = {layer.name: layer.settings for layer in compressed_layers(model, recipe)}
+    collaboration = Collaboration(copy.deepcopy(model).cpu(), _without_clusters(recipe), steps=1)
     collaboration.prune_fully()
     masks = {layer.name: layer.mask.numpy().astype(bool) for layer in collaboration.layers}
     compressed = collaboration.finalize()
     generator = np.random.default_rng(seed)
     layers = {}
     for layer in collaboration.layers:
-        codes = _worst_case_codes(masks[layer.name], layer.layer.settings, generator)
+        codes = _worst_case_codes(masks[layer.name], settings[layer.name], generator)
         layers[layer.name] = codes
         layer.layer.module.weight.copy_(torch.from_numpy(codes.weights()))
     return CompressedModel(compressed.module, layers, recipe, compressed.notes)
+
+
+def _without_clusters(recipe: Recipe) -> Recipe:
+    """The same pruning, without the k-means that would take minutes on a large network for codes that are replaced."""
+    return replace(recipe, clusters=None, layers=tuple(replace(rule, clusters=None) for rule in recipe.layers))
 
 
 def _worst_case_codes(mask: NDArray[np.bool_], settings: LayerSettings, generator: np.random.Generator) -> LayerCodes:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.utils import parametrize
 
-from dccdka.clustering import assign, k_means, means_of_members, sum_over_members
+from dccdka.clustering import assign_rows, k_means, means_of_members, sum_over_members
 from dccdka.collaborative.layers import CompressedLayer
 from dccdka.collaborative.result import LayerCodes
 from dccdka.quantization import (
@@ -41,6 +41,7 @@ class WeightGroup(nn.Module):
     mask: Tensor
     index: Tensor
     used: Tensor
+    allowed: Tensor
     levels: Tensor
     sizes: Tensor
     _originals: list[nn.Parameter]
@@ -74,6 +75,8 @@ class WeightGroup(nn.Module):
         if clusters is not None:
             self.centroids = nn.Parameter(first.new_zeros(len(layers), max(clusters)))
             self._hold("index", torch.zeros(sum(self._sizes), dtype=torch.int64, device=first.device))
+            possible = torch.arange(max(clusters), device=first.device)
+            self._hold("allowed", possible < torch.tensor(clusters, device=first.device)[:, None])
             self._hold("used", torch.zeros_like(self.centroids, dtype=torch.bool))
 
     def _hold(self, name: str, value: Tensor) -> None:
@@ -121,16 +124,11 @@ class WeightGroup(nn.Module):
         """Give each weight to the centroid that is nearest now; refit: then move each centroid to its members' mean."""
         if not self.shared or self._clusters is None:
             return
-        width = self.centroids.shape[1]
-        for position, clusters in enumerate(self._clusters):
-            members = assign(self.pruned(position).view(-1), self.centroids[position, :clusters])
-            self._slice(self.index, position).copy_(members.add_(position * width))
-        # A centroid that happens to be zero too could move: what is pruned belongs to the one that cannot.
-        zeros = torch.arange(0, self.centroids.numel(), width, device=self.index.device)
-        own_zero = zeros.repeat_interleave(self.sizes, output_size=len(self.index))
-        self.index.copy_(torch.where(self.mask == 0, own_zero, self.index))
+        pruned = torch.cat([original.detach().reshape(-1) for original in self._originals]).mul_(self.mask)
+        layers = torch.arange(len(self._sizes), device=pruned.device)
+        rows = layers.repeat_interleave(self.sizes, output_size=len(pruned))
+        self.index.copy_(assign_rows(pruned, rows, self.centroids.where(self.allowed, torch.inf)))
         if refit:
-            pruned = torch.cat([self.original(position).view(-1) for position in range(len(self._sizes))]) * self.mask
             self.centroids.copy_(means_of_members(pruned, self.index, self.centroids.view(-1)).view_as(self.centroids))
             self.centroids[:, 0] = 0
         self.used.zero_().view(-1).index_fill_(0, self.index, True)
