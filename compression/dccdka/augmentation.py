@@ -15,7 +15,7 @@ from torch import Tensor
 
 Augmentation = Literal["none", "flip", "shift", "flip-shift"]
 
-SHIFTS = (0, -2, 2)  # pixels, down and to the right
+SHIFTS = (0, -1, 1)  # pixels, down and to the right
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from torch import nn
 
 from dccdka.collaborative import CompressedModel
 from dccdka.datasets import Dataset, DatasetError, ImageOptions, load_dataset
-from dccdka.lowering import LoweringError, lower
+from dccdka.lowering import LoweringError, lower, lower_all_channels
 from dccdka.models import ModelError, build_model
 from dccdka.packing import PackingError, pack, to_device_input
 from dccdka.training import CheckpointError, TrainingConfig, TrainingConfigError
@@ -21,7 +21,8 @@ from harness.config import StudyConfig
 from harness.config.study import ModelConfig, TrainingSettings
 from harness.errors import NotPackable, UsageError
 
-CALIBRATION_IMAGES = 512
+# Of large images fewer are enough, and as many would take minutes.
+CALIBRATION_IMAGES, LEAST_CALIBRATION_IMAGES, CALIBRATION_VALUES = 512, 32, 1 << 23
 
 Trained = TypeVar("Trained")
 
@@ -84,10 +85,15 @@ def resumed(checkpoint: Path, train: Callable[[Path], Trained]) -> Trained:
         return train(checkpoint)
 
 
-def to_artifact(compressed: CompressedModel, dataset: Dataset) -> bytes:
-    """Lowers and packs; activations are calibrated on training images. Raises NotPackable."""
+def to_artifact(compressed: CompressedModel, dataset: Dataset, *, all_channels: bool = False) -> bytes:
+    """Lowers and packs; activations are calibrated on training images. Raises NotPackable.
+
+    all_channels: keep those that do nothing too, for weights that are not the final ones.
+    """
+    count = min(CALIBRATION_IMAGES, max(LEAST_CALIBRATION_IMAGES, CALIBRATION_VALUES // dataset.train.images[0].size))
+    graph_of = lower_all_channels if all_channels else lower
     try:
-        return pack(lower(compressed, _sample(dataset.train.images, CALIBRATION_IMAGES), dataset.normalization))
+        return pack(graph_of(compressed, _sample(dataset.train.images, count), dataset.normalization))
     except (LoweringError, PackingError) as error:
         raise NotPackable(f"model: {error}") from None
 
