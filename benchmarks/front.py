@@ -1,0 +1,245 @@
+"""How small a Fashion-MNIST network can be, and how accurate, after a long training: an hour on 2 cores.
+
+Two wide ResNet-8 teach students of several widths; the images are mirrored and shifted, with the teachers' logits
+stored for every variant. Accuracy is that of the packed integer network. Each student is kept as soon as it is trained,
+and a training that was stopped goes on from its checkpoint.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from benchmarks.markdown import table
+from dccdka.datasets import Dataset, load_dataset
+from dccdka.lowering import lower
+from dccdka.models import ResNet8
+from dccdka.packing import accuracy as integer_accuracy
+from dccdka.packing import pack, read_artifact
+from dccdka.recipe import Recipe, Schedule
+from dccdka.teachers import NetworkTeacher, StoredLogits
+from dccdka.training import compress, train_teacher
+from dccdka.training_config import TrainingConfig
+
+TEACHER_WIDTH = 32
+TEACHER_EPOCHS = 16
+CALIBRATION_IMAGES = 2048
+# The weights are shared and rounded in the last quarter: that much is enough to learn codebooks, and what is left of
+# the training has the full precision.
+_SCHEDULE = Schedule(
+    warm_up=0.05,
+    pruning_begin=0.05,
+    pruning_end=0.5,
+    clustering_begin=0.75,
+    quantization_begin=0.75,
+    quantization_final=0.85,
+    interval=16,
+)
+
+
+@dataclass(frozen=True)
+class Student:
+    """A ResNet-8 whose first convolution has this stride: 1 keeps the resolution, at four times the products."""
+
+    name: str
+    width: int
+    stem_stride: int
+    epochs: int
+    learning_rate: float
+    recipe: Recipe
+
+
+def _recipe(final_sparsity: float, clusters: int, bits: int) -> Recipe:
+    return Recipe(3.0, final_sparsity, clusters, bits, alpha=0.9, schedule=_SCHEDULE)
+
+
+STUDENTS = (
+    Student("w16 s1 85% k16", 16, 1, 60, 0.01, _recipe(0.85, 16, 8)),
+    Student("w6 s1 60% k8", 6, 1, 60, 0.015, _recipe(0.6, 8, 8)),
+    Student("w10 s1 80% k16", 10, 1, 60, 0.01, _recipe(0.8, 16, 8)),
+)
+
+
+@dataclass(frozen=True)
+class Result:
+    """seconds: of training, packing and evaluating on one thread."""
+
+    student: str
+    epochs: int
+    artifact_bytes: int
+    arena_bytes: int
+    validation_accuracy: float
+    test_accuracy: float
+    seconds: float
+
+
+@lru_cache(maxsize=1)
+def _dataset() -> Dataset:
+    return load_dataset("fashion-mnist")
+
+
+def _network(width: int, stem_stride: int, seed: int) -> ResNet8:
+    torch.manual_seed(seed)
+    channels, _, _ = _dataset().image_shape
+    return ResNet8(width=width, channels=channels, classes=_dataset().classes, stem_stride=stem_stride)
+
+
+def _training(epochs: int, learning_rate: float, seed: int) -> TrainingConfig:
+    return TrainingConfig(
+        epochs=epochs,
+        batch_size=128,
+        learning_rate=learning_rate,
+        seed=seed,
+        augmentation="flip-shift",
+        autocast="bf16",
+    )
+
+
+def train_one_teacher(seed: int, folder: Path) -> Path:
+    """Where the teacher of this seed lies; trained when it is not there."""
+    path = folder / f"front-teacher-{seed}.safetensors"
+    if not path.exists():
+        torch.set_num_threads(1)
+        teacher = _network(TEACHER_WIDTH, 2, seed)
+        checkpoint = path.with_suffix(".checkpoint")
+        train_teacher(teacher, _dataset(), _training(TEACHER_EPOCHS, 0.005, seed), checkpoint=checkpoint)
+        save_file(teacher.state_dict(), path)
+        checkpoint.unlink()
+    return path
+
+
+def store_logits(teachers: Sequence[Path], folder: Path) -> Path:
+    """The logits of the ensemble for every variant of every training image."""
+    path = folder / "front-logits.npy"
+    if not path.exists():
+        networks = []
+        for seed, teacher in enumerate(teachers):
+            networks.append(_network(TEACHER_WIDTH, 2, seed))
+            networks[-1].load_state_dict(load_file(teacher))
+        StoredLogits.compute(
+            NetworkTeacher(*networks), _dataset(), augmentation="flip-shift", dtype="float16", path=path
+        )
+    return path
+
+
+def train_student(student: Student, logits: Path, folder: Path) -> Result:
+    """Train, pack and evaluate one student, on one thread."""
+    torch.set_num_threads(1)
+    dataset, began = _dataset(), time.monotonic()
+    checkpoint = folder / f"front-{student.name.replace(' ', '-')}.checkpoint"
+    compressed = compress(
+        _network(student.width, student.stem_stride, seed=0),
+        dataset,
+        student.recipe,
+        StoredLogits.load(logits),
+        training=_training(student.epochs, student.learning_rate, seed=0),
+        checkpoint=checkpoint,
+    )
+    artifact = read_artifact(pack(lower(compressed, dataset.train.images[:CALIBRATION_IMAGES], dataset.normalization)))
+    (folder / f"{artifact.sha256}.dcca").write_bytes(artifact.data)
+    result = Result(
+        student.name,
+        student.epochs,
+        len(artifact.data),
+        artifact.arena_bytes,
+        integer_accuracy(artifact, dataset.validation),
+        integer_accuracy(artifact, dataset.test),
+        round(time.monotonic() - began),
+    )
+    checkpoint.unlink()
+    return result
+
+
+def run(students: Sequence[Student], folder: Path, workers: int) -> list[Result]:
+    """Teachers, their logits, then the students that are not on file yet."""
+    file = folder / "front.jsonl"
+    kept = [Result(**json.loads(line)) for line in file.read_text("utf-8").splitlines()] if file.exists() else []
+    have = {(result.student, result.epochs) for result in kept}
+    missing = [student for student in students if (student.name, student.epochs) not in have]
+    if missing:
+        with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+            try:
+                teachers = list(pool.map(train_one_teacher, (0, 1), (folder, folder)))
+                logits = store_logits(teachers, folder)
+                for future in as_completed([pool.submit(train_student, each, logits, folder) for each in missing]):
+                    kept.append(future.result())
+                    with file.open("a", encoding="utf-8") as lines:
+                        lines.write(json.dumps(asdict(kept[-1])) + "\n")
+                    _say(f"{kept[-1]}")
+            except KeyboardInterrupt:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+    wanted = {(student.name, student.epochs) for student in students}
+    return sorted((r for r in kept if (r.student, r.epochs) in wanted), key=lambda result: result.artifact_bytes)
+
+
+def _say(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
+
+
+def _printed(results: Sequence[Result]) -> str:
+    return table(
+        ("student", "epochs", "test accuracy", "validation", "artifact bytes", "arena bytes", "training s"),
+        [
+            (
+                result.student,
+                str(result.epochs),
+                f"{result.test_accuracy:.2%}",
+                f"{result.validation_accuracy:.2%}",
+                f"{result.artifact_bytes:,}",
+                f"{result.arena_bytes:,}",
+                f"{result.seconds:.0f}",
+            )
+            for result in results
+        ],
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.front",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="examples:\n"
+        "  python -m benchmarks.front                  all students\n"
+        "  python -m benchmarks.front --epochs 4       a quick look\n"
+        "  python -m benchmarks.front --json",
+    )
+    parser.add_argument("--epochs", type=int, help="of every student, instead of its own")
+    parser.add_argument("--only", nargs="+", metavar="STUDENT", help="students to train")
+    parser.add_argument("--workers", type=int, default=2, help="trainings at once, one thread each (default: 2)")
+    parser.add_argument("--folder", type=Path, default=Path("build/benchmarks"), help="for what is trained")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    options = parser.parse_args(arguments)
+    names = [student.name for student in STUDENTS]
+    for name in options.only or ():
+        if name not in names:
+            parser.error(f"--only: there is no student {name!r}; there are: {'; '.join(names)}")
+    students = [student for student in STUDENTS if options.only is None or student.name in options.only]
+    if options.epochs is not None:
+        if options.epochs < 1:
+            parser.error(f"--epochs: must be at least 1, got {options.epochs}")
+        students = [replace(student, epochs=options.epochs) for student in students]
+    options.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        results = run(students, options.folder, options.workers)
+    except KeyboardInterrupt:
+        _say(f"interrupted; the same command goes on from what is in {options.folder}")
+        raise SystemExit(130) from None
+    print(json.dumps([asdict(result) for result in results], indent=2) if options.json else _printed(results))
+
+
+if __name__ == "__main__":
+    main()
