@@ -38,7 +38,7 @@ def draw(recipe: Recipe, steps: int) -> Figure:
         axes.axvspan(begin * steps, end * steps, color=colour, alpha=0.12, linewidth=0)
         axes.text((begin + end) / 2 * steps, 104, name, ha="center", fontsize=8)
     axes.set(xlabel="optimiser step", ylim=(0, 112), xlim=(0, steps))
-    axes.legend(loc="center left", fontsize=8)
+    axes.legend(loc="lower right", bbox_to_anchor=(0.98, 0.12), fontsize=8)
     return figure
 
 
