@@ -50,9 +50,9 @@ def assign(weight: Tensor, centroids: Tensor) -> Tensor:
 
 
 def assign_rows(weights: Tensor, rows: Tensor, centroids: Tensor) -> Tensor:
-    """For weights [n] of many layers the place of the nearest of their layer's centroids [layers, k], int64 [n].
+    """For weights [n] of many layers the place of the nearest of their layer's centroids [layers, k], int32 [n].
 
-    rows: the layer of each weight, int64 [n]; the result points into centroids.view(-1). A centroid that a layer has
+    rows: the layer of each weight, int32 [n]; the result points into centroids.view(-1). A centroid that a layer has
     not is inf. One that has come to zero gets no members besides the first, which is zero and stays.
 
     All layers are searched at once, bit by bit of the answer: a fourth of the time of torch.bucketize for each.
@@ -70,14 +70,14 @@ def assign_rows(weights: Tensor, rows: Tensor, centroids: Tensor) -> Tensor:
     for bit in reversed(range(bits)):
         beyond = weights > table.index_select(0, place + (2**bit - 1))
         place.add_(beyond, alpha=2**bit)
-    places = order.new_zeros(layers, width)
+    places = rows.new_zeros(layers, width)
     places[:, :clusters] = order + torch.arange(layers, device=order.device)[:, None] * clusters
     return places.view(-1).index_select(0, place)
 
 
 def sum_over_members(values: Tensor, assignment: Tensor, clusters: int) -> Tensor:
     """Sum of the values [n...] that each cluster owns, [clusters]."""
-    return values.new_zeros(clusters).scatter_add_(0, assignment.flatten(), values.flatten())
+    return values.new_zeros(clusters).index_add_(0, assignment.flatten(), values.flatten())
 
 
 def means_of_members(values: Tensor, assignment: Tensor, centroids: Tensor) -> Tensor:

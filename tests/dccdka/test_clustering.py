@@ -84,15 +84,16 @@ def test_the_weights_of_many_layers_get_what_each_layers_would_by_itself(seed: i
     for number, k in enumerate(clusters):
         centroids[number, :k] = torch.randn(k, generator=generator)
         centroids[number, 0] = 0
-    rows = torch.arange(len(clusters)).repeat_interleave(50)
+    rows = torch.arange(len(clusters), dtype=torch.int32).repeat_interleave(50)
     places = assign_rows(torch.cat(weights), rows, centroids)
     for number, (k, members) in enumerate(zip(clusters, places.split(50), strict=True)):
-        assert torch.equal(members, assign(weights[number], centroids[number, :k]) + number * max(clusters))
+        own = assign(weights[number], centroids[number, :k])
+        assert torch.equal(members.long(), own + number * max(clusters))
 
 
 def test_a_centroid_that_comes_to_zero_takes_no_weights_from_zero() -> None:
     centroids = torch.tensor([[0.0, -0.0, 1e-45, -1e-45, 1.0]])
-    assert assign_rows(torch.tensor([0.0, -0.0, 0.7]), torch.zeros(3, dtype=torch.int64), centroids).tolist() == [
+    assert assign_rows(torch.tensor([0.0, -0.0, 0.7]), torch.zeros(3, dtype=torch.int32), centroids).tolist() == [
         0,
         0,
         4,

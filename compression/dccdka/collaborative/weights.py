@@ -74,7 +74,7 @@ class WeightGroup(nn.Module):
         self._originals = [each.weight.original for each in parametrizations]  # type: ignore[union-attr, misc]  # untyped
         if clusters is not None:
             self.centroids = nn.Parameter(first.new_zeros(len(layers), max(clusters)))
-            self._hold("index", torch.zeros(sum(self._sizes), dtype=torch.int64, device=first.device))
+            self._hold("index", torch.zeros(sum(self._sizes), dtype=torch.int32, device=first.device))
             possible = torch.arange(max(clusters), device=first.device)
             self._hold("allowed", possible < torch.tensor(clusters, device=first.device)[:, None])
             self._hold("used", torch.zeros_like(self.centroids, dtype=torch.bool))
@@ -125,13 +125,14 @@ class WeightGroup(nn.Module):
         if not self.shared or self._clusters is None:
             return
         pruned = torch.cat([original.detach().reshape(-1) for original in self._originals]).mul_(self.mask)
-        layers = torch.arange(len(self._sizes), device=pruned.device)
+        layers = torch.arange(len(self._sizes), dtype=torch.int32, device=pruned.device)
         rows = layers.repeat_interleave(self.sizes, output_size=len(pruned))
         self.index.copy_(assign_rows(pruned, rows, self.centroids.where(self.allowed, torch.inf)))
         if refit:
             self.centroids.copy_(means_of_members(pruned, self.index, self.centroids.view(-1)).view_as(self.centroids))
             self.centroids[:, 0] = 0
-        self.used.zero_().view(-1).index_fill_(0, self.index, True)
+        members = sum_over_members(self.mask, self.index, self.used.numel())
+        self.used.copy_(members.view_as(self.used) > 0)
 
     def update(self) -> None:
         """Compute the weights of all layers for one training step from the parameters as they are now."""
