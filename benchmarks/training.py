@@ -133,7 +133,7 @@ class Trainer:
 
 
 def step_seconds(setting: Setting) -> dict[str, float]:
-    """Seconds of a step in each of the PHASES, the mean over an interval of a step with a renewal and others without."""
+    """Seconds of a step in each of the PHASES: the mean over an interval, of which one step renews."""
     trainers = {phase: Trainer(setting, phase) for phase in PHASES}
     parts = {phase: Parts() for phase in PHASES}
     for number in range(setting.repeats * BLOCK):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import get_args
 
 import numpy as np
@@ -518,3 +518,62 @@ def test_a_layer_whose_channels_cannot_be_followed_keeps_its_filters_and_says_so
         name: int(np.all(c.weights().reshape(len(c.codes), -1) == 0, 1).sum()) for name, c in compressed.layers.items()
     }
     assert dead == {"first": 0, "second": 2, "linear": 0}
+
+
+def gradients(model: nn.Module, forward: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor) -> Tensor:
+    """Of all parameters that have one, flat, after one backward pass."""
+    model.zero_grad()
+    nn.functional.cross_entropy(forward(images).float(), labels).backward()
+    return torch.cat([parameter.grad.flatten() for parameter in model.parameters() if parameter.grad is not None])
+
+
+def images_and_labels() -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(8, 1, 8, 8, generator=generator), torch.randint(0, 5, (8,), generator=generator)
+
+
+def test_under_autocast_a_weights_gradient_is_that_of_a_plain_network_with_the_compressed_weights() -> None:
+    recipe = Recipe(4, 0.5, 8, 4)
+    model, plain = network(), network()
+    collaboration = Collaboration(model, recipe, steps=40)
+    images, labels = images_and_labels()
+
+    def half(network: nn.Module) -> None:
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = network(images)
+        assert logits.dtype == torch.bfloat16
+        network.zero_grad()
+        nn.functional.cross_entropy(logits.float(), labels).backward()
+
+    for step in range(40):
+        train(model, collaboration, [step])
+        collaboration.before_step(step)
+        own, parametrized = plain.state_dict(), model.state_dict()
+        plain.load_state_dict({name: parametrized.get(name, value) for name, value in own.items()})
+        with torch.no_grad():
+            for layer in collaboration.layers:
+                plain.get_submodule(layer.name).weight.copy_(layer.layer.module.weight)
+        half(model)
+        half(plain)
+        for layer in collaboration.layers:
+            original = layer.layer.module.parametrizations.weight.original
+            assert torch.equal(original.grad, plain.get_submodule(layer.name).weight.grad * layer.mask)
+    assert_holds(collaboration.finalize(), recipe)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pruning", ["layer", "filters"])
+def test_a_compiled_model_has_the_same_gradients_in_every_phase_without_a_graph_break(pruning: PruningMode) -> None:
+    model = network()
+    collaboration = Collaboration(model, Recipe(4, 0.5, 8, 4, pruning=pruning), steps=40)
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    compiled = torch.compile(model)
+    images, labels = images_and_labels()
+    for step in range(40):
+        train(model, collaboration, [step])
+        collaboration.before_step(step)
+        fused, plain = gradients(model, compiled, images, labels), gradients(model, model, images, labels)
+        # Fused kernels add up in another order.
+        assert (fused - plain).norm() < 1e-3 * plain.norm()
+    assert torch._dynamo.utils.counters["graph_break"] == {}
