@@ -44,7 +44,6 @@ _SCHEDULE = Schedule(
     clustering_begin=0.75,
     quantization_begin=0.75,
     quantization_final=0.85,
-    interval=16,
 )
 
 
@@ -60,14 +59,14 @@ class Student:
     recipe: Recipe
 
 
-def _recipe(final_sparsity: float, clusters: int, bits: int) -> Recipe:
-    return Recipe(3.0, final_sparsity, clusters, bits, alpha=0.9, schedule=_SCHEDULE)
+def _recipe(final_sparsity: float, clusters: int) -> Recipe:
+    return Recipe(3.0, final_sparsity, clusters, 8, alpha=0.9, pruning="global", schedule=_SCHEDULE)
 
 
 STUDENTS = (
-    Student("w16 s1 85% k16", 16, 1, 60, 0.01, _recipe(0.85, 16, 8)),
-    Student("w6 s1 60% k8", 6, 1, 60, 0.015, _recipe(0.6, 8, 8)),
-    Student("w10 s1 80% k16", 10, 1, 60, 0.01, _recipe(0.8, 16, 8)),
+    Student("width 7, 81%, 8 clusters", 7, 1, 60, 0.015, _recipe(0.81, 8)),
+    Student("width 16, 84%, 16 clusters", 16, 1, 60, 0.01, _recipe(0.84, 16)),
+    Student("width 11, 80%, 16 clusters", 11, 1, 60, 0.01, _recipe(0.8, 16)),
 )
 
 
@@ -137,7 +136,7 @@ def train_student(student: Student, logits: Path, folder: Path) -> Result:
     """Train, pack and evaluate one student, on one thread."""
     torch.set_num_threads(1)
     dataset, began = _dataset(), time.monotonic()
-    checkpoint = folder / f"front-{student.name.replace(' ', '-')}.checkpoint"
+    checkpoint = folder / f"front-{student.name.replace(', ', '-').replace(' ', '-').replace('%', '')}.checkpoint"
     compressed = compress(
         _network(student.width, student.stem_stride, seed=0),
         dataset,
