@@ -67,12 +67,7 @@ def channel_bounds(graph: IntegerGraph) -> list[Bounds]:
 
 def is_padded(window: Window, image: Tensor, output: Tensor) -> bool:
     """Whether some position of the window reaches beyond the image."""
-    sizes = zip(window.padding, (output.height, output.width), window.stride, window.extent, strict=True)
-    images = (image.height, image.width)
-    return any(
-        padding > 0 or (count - 1) * stride + extent > size
-        for (padding, count, stride, extent), size in zip(sizes, images, strict=True)
-    )
+    return any(padding > 0 for padding in (*window.padding, *window.padding_behind(image, output)))
 
 
 def _anything(channels: int) -> Bounds:

@@ -40,7 +40,7 @@ from dccdka.lowering.layers import (
 from dccdka.lowering.observation import Range
 from dccdka.lowering.tracing import describe
 from dccdka.lowering.values import Order, Value, channel_order, image_order, is_along_channels
-from dccdka.lowering.windows import turned, window_of
+from dccdka.lowering.windows import is_column, turned, window_of
 
 _Kind = TypeVar("_Kind", bound=Layer)
 # Kinds whose result needs no range of its own: the input's integers, or a scale that is always the same.
@@ -113,10 +113,10 @@ class GraphBuilder:
         value = self._value(self.output)
         tensor = self.tensors[value.tensor]
         in_order = np.array_equal(value.order.ravel(), np.arange(value.order.size))
-        if not in_order and channel_order_of(value.order, tensor) is None:
+        if not in_order and not _in_torchs_order(channel_order_of(value.order, tensor)):
             raise LoweringError(
-                "the network returns a flattened image, or one with its bytes out of order; end it with a linear layer "
-                "or a pool to 1 x 1"
+                "the network returns a flattened image, or one with its channels or pixels rearranged; end it with a "
+                "linear layer or a pool to 1 x 1, and shuffle channels only before a layer"
             )
         if not self.operators:
             raise LoweringError("the network has no layers")
@@ -271,7 +271,7 @@ class GraphBuilder:
         image = self._image(source, node, any_channels=layer.groups == 1)
         weights = codes.codes if codes.codes.ndim == 4 else codes.codes[:, :, None, :]
         window = replace(layer.window, padding=(layer.window.padding[0] + top, layer.window.padding[1] + left))
-        if codes.codes.ndim == 3 and image.tensor.width == 1:
+        if codes.codes.ndim == 3 and is_column(image.tensor):
             weights, window = weights.transpose(0, 1, 3, 2), turned(window)
         weights = weights.transpose(0, 2, 3, 1)
         return image.value, weights if layer.groups > 1 else _columns(weights, image.channels), window
@@ -378,12 +378,9 @@ class GraphBuilder:
             if self._is_broadcast(first, second):
                 first, second = second, first
             elif not self._is_broadcast(second, first):
-                raise LoweringError(
-                    f"{describe(node)}: multiplies tensors of shapes {first.order.shape} and {second.order.shape}; "
-                    "supported are equal shapes, and an image (c, h, w) by (c, 1, 1)"
-                )
+                raise _of_unlike(node, "multiplies", first, second, "equal shapes, and an image (c, h, w) by (c, 1, 1)")
         elif not self._alike(first, second):
-            raise LoweringError(f"{describe(node)}: adds tensors of different shapes; make the shapes equal")
+            raise _of_unlike(node, "adds", first, second, "equal shapes")
         path, clamp = self._take_clamp([node])
         tensor = self._ranged(path[-1], self.tensors[first.tensor])
         output = self._define(path, tensor, first.order)
@@ -413,8 +410,7 @@ class GraphBuilder:
         parts = [self._value(x) for x in self._joined(node)]
         for part in parts:
             tensor = self.tensors[part.tensor]
-            channels = channel_order_of(part.order, tensor)
-            if layer.axis != 0 or channels is None or not np.array_equal(channels, np.arange(tensor.channels)):
+            if layer.axis != 0 or not _in_torchs_order(channel_order_of(part.order, tensor)):
                 raise LoweringError(
                     f"{describe(node)}: joins tensors of shapes {[x.order.shape for x in parts]} along axis "
                     f"{layer.axis + 1}; only channels (axis 1) of images can be joined, before they are flattened"
@@ -505,7 +501,7 @@ class GraphBuilder:
         value = self._value(node)
         tensor = self.tensors[value.tensor]
         channels = channel_order_of(value.order, tensor)
-        if channels is None or not (any_channels or np.array_equal(channels, np.arange(len(channels)))):
+        if channels is None or not (any_channels or _in_torchs_order(channels)):
             raise LoweringError(
                 f"{describe(user)}: takes an image (c, h, w) that is given as {value.order.shape} with its values "
                 "rearranged; lowering moves no bytes, so flatten or permute only before linear layers"
@@ -517,7 +513,7 @@ class GraphBuilder:
         shape = self.calls[node].shape or ()
         if len(shape) == 3:
             return shape[1], shape[2]
-        return (shape[1], 1) if image.width == 1 and image.height > 1 else (1, shape[1])
+        return (shape[1], 1) if is_column(image) else (1, shape[1])
 
     def _image_tensor(self, node: fx.Node, image: Tensor, value: Value) -> Tensor:
         """Of a node that a window or padding makes from the image, with the image's scale."""
@@ -559,13 +555,25 @@ def channel_order_of(order: Order, tensor: Tensor) -> Order | None:
     return channel_order(order, *_size(tensor))
 
 
+def _in_torchs_order(channels: Order | None) -> bool:
+    return channels is not None and np.array_equal(channels, np.arange(len(channels)))
+
+
 def _size(tensor: Tensor) -> tuple[int, int, int]:
     return tensor.height, tensor.width, tensor.channels
 
 
 def _turned_pair(layer: Padding, image: Tensor, call: Call) -> tuple[int, int]:
-    along_y = len(call.input_shape) == 2 and image.width == 1
+    along_y = len(call.input_shape) == 2 and is_column(image)
     return (layer.left, layer.top) if along_y else (layer.top, layer.left)
+
+
+def _of_unlike(node: fx.Node, verb: str, first: Value, second: Value, supported: str) -> LoweringError:
+    if first.order.shape == second.order.shape:
+        problem = "tensors of one shape, one of them rearranged; shuffle or permute both alike, or neither"
+    else:
+        problem = f"tensors of shapes {first.order.shape} and {second.order.shape}; supported are {supported}"
+    return LoweringError(f"{describe(node)}: {verb} {problem}")
 
 
 def _columns(weights: NDArray[np.uint8], order: Order) -> NDArray[np.uint8]:

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from dccdka.lowering.errors import LoweringError
-from dccdka.lowering.tracing import describe
+from dccdka.lowering.tracing import describe, failures_told
 
 # The network is run on this many images to learn its shapes: on one, squeeze() would take the batch's axis too.
 PROBE_IMAGES = 2
@@ -104,11 +104,8 @@ class _Prober(fx.Interpreter):
 
     def run_node(self, n: fx.Node) -> Any:
         args, kwargs = fx.map_arg((n.args, n.kwargs), self._known)
-        try:
+        with failures_told(n, f"images of shape {self.image_shape}"):
             value = super().run_node(n)
-        except (RuntimeError, TypeError, ValueError, IndexError) as error:
-            first_line = str(error).strip().split("\n")[0]
-            raise LoweringError(f"{describe(n)} fails on images of shape {self.image_shape}: {first_line}") from error
         if n.op.startswith("call") and _holds_tensor(value):
             inputs = _nodes(args, kwargs)
             if inputs:
@@ -141,6 +138,8 @@ class _Prober(fx.Interpreter):
                 f"{describe(n)}: of {PROBE_IMAGES} images it makes a tensor of shape {tuple(value.shape)}; "
                 "keep the images apart, along the first axis"
             )
+        if value.numel() == 0:
+            raise LoweringError(f"{describe(n)}: makes a tensor without values, of shape {tuple(value.shape[1:])}")
         return tuple(value.shape[1:])
 
 

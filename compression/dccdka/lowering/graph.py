@@ -7,6 +7,7 @@ which they run. packing/FORMAT.md defines what each operator computes.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,16 @@ class Tensor:
     @property
     def elements(self) -> int:
         return self.height * self.width * self.channels
+
+
+class Sized(Protocol):
+    """An image of some kind."""
+
+    @property
+    def height(self) -> int: ...
+
+    @property
+    def width(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -54,6 +65,15 @@ class Window:
         """Height and width of the output with equal padding on both sides; below 1 if the window does not fit."""
         sizes = zip((height, width), self.extent, self.stride, self.padding, strict=True)
         y, x = ((size + 2 * padding - extent) // stride + 1 for size, extent, stride, padding in sizes)
+        return y, x
+
+    def padding_behind(self, image: Sized, output: Sized) -> tuple[int, int]:
+        """Rows below and columns right of the image that the output's size asks for; negative: image left unread."""
+        axes = zip(
+            (image.height, image.width), (output.height, output.width), self.stride, self.extent, self.padding,
+            strict=True,
+        )  # fmt: skip
+        y, x = ((out - 1) * stride + extent - padding - size for size, out, stride, extent, padding in axes)
         return y, x
 
 

@@ -19,7 +19,7 @@ from torch import Tensor, fx
 
 from dccdka.datasets import Normalization
 from dccdka.lowering.errors import LoweringError
-from dccdka.lowering.tracing import describe, network_input
+from dccdka.lowering.tracing import describe, failures_told, network_input
 from dccdka.recipe import Observer
 
 # Images at once: few enough that the activations of 224 x 224 pixels take tens of megabytes.
@@ -70,10 +70,13 @@ class _Observing(fx.Interpreter):
 
     def __init__(self, network: fx.GraphModule, nodes: Collection[fx.Node]) -> None:
         super().__init__(network)
+        self.extra_traceback = False
         self.nodes = nodes
 
     def run_node(self, n: fx.Node) -> Any:
-        value = super().run_node(n)
+        # Another number of images than the network was read with: it may hold for that number only.
+        with failures_told(n, "another number of images than 2"):
+            value = super().run_node(n)
         if n in self.nodes:
             self.see(n, value)
         return value

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, fx
 
-from dccdka.lowering.calls import Call
+from dccdka.lowering.calls import PROBE_IMAGES, Call
 from dccdka.lowering.errors import LoweringError
 from dccdka.lowering.folding import affine_of_batch_norm, array
 from dccdka.lowering.graph import Window
@@ -219,7 +219,8 @@ def _divide(call: Call, input: Any, other: Any, *, rounding_mode: str | None = N
         return Quotient()
     if isinstance(other, fx.Node):
         return _of_single_values(call)
-    return _scaled(call, 1 / other)
+    # As a tensor, so that 1 / 0 is infinite: then the values are, and are refused as such.
+    return _scaled(call, 1 / torch.as_tensor(other, dtype=torch.float64))
 
 
 def _power(call: Call, input: Any, exponent: Any) -> Layer:
@@ -345,6 +346,8 @@ def _pad(call: Call, x: fx.Node, pad: Any, mode: str = "constant", value: float 
     axes = len(call.input_shape)
     if axes == 2:
         others, top, bottom = [top, bottom, *others], 0, 0
+    elif axes == 1:
+        others, left, right = [left, right, *others], 0, 0
     _refuse(any(others), call, "pads channels; use a convolution that makes them")
     _refuse(min(left, right, top, bottom) < 0, call, "crops by negative padding; use a stride or a pool")
     return Padding(top, left) if left or right or top or bottom else Nothing()
@@ -373,6 +376,12 @@ def _argmax(call: Call, x: fx.Node, dim: int | None = None, keepdim: bool = Fals
 
 
 def _rearrange(call: Call, *arguments: Any, **options: Any) -> Rearrange:
+    _refuse(len(call.inputs) > 1, call, "takes its shape from another tensor; write the sizes")
+    (node,) = call.inputs
+    elements = math.prod(call.input_shape)
+    numbered = torch.arange(PROBE_IMAGES * elements).reshape(PROBE_IMAGES, *call.input_shape)
+    mixed = bool((call.run({node: numbered})[0] >= elements).any())
+    _refuse(mixed, call, "moves values from one image into another; keep the images apart, along the first axis")
     return Rearrange()
 
 
@@ -382,7 +391,7 @@ def _item(call: Call, x: fx.Node, index: Any) -> Rearrange:
         call,
         "takes a part of a tensor, which has no integer form; compute the parts by layers of their own",
     )
-    return Rearrange()
+    return _rearrange(call)
 
 
 def _nothing(call: Call, *arguments: Any, **options: Any) -> Nothing:

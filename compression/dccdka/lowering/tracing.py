@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +47,16 @@ def describe(node: fx.Node) -> str:
     inside = list(node.meta.get("nn_module_stack", {}))
     place = f" in module {inside[-1]}" if inside and inside[-1] else ""
     return f"operator {getattr(node.target, '__name__', node.target)}{place}{line}"
+
+
+@contextmanager
+def failures_told(node: fx.Node, images: str) -> Iterator[None]:
+    """Of what torch refuses to compute inside, a LoweringError that names the node and the images it was given."""
+    try:
+        yield
+    except (RuntimeError, TypeError, ValueError, IndexError) as error:
+        first_line = str(error).strip().split("\n")[0]
+        raise LoweringError(f"{describe(node)} fails on {images}: {first_line}") from error
 
 
 def check_trace(module: nn.Module, inputs: Tensor, traced: Tensor) -> None:

@@ -6,6 +6,11 @@ from dccdka.lowering.graph import Tensor, Window
 from dccdka.lowering.layers import Adaptive, Over, Region
 
 
+def is_column(image: Tensor) -> bool:
+    """Whether what torch sees as a line, (c, l), goes down the image; a single pixel counts as a row."""
+    return image.width == 1 and image.height > 1
+
+
 def turned(window: Window) -> Window:
     """With y and x exchanged."""
     y_and_x = (window.kernel, window.stride, window.padding, window.dilation)
@@ -19,7 +24,7 @@ def window_of(region: Region, image: Tensor, axes: int) -> Window | None:
     """
     match region:
         case Window():
-            return turned(region) if axes == 2 and image.width == 1 else region
+            return turned(region) if axes == 2 and is_column(image) else region
         case Adaptive():
             return _adaptive(region, image, axes)
         case Over():
@@ -34,7 +39,7 @@ def window_of(region: Region, image: Tensor, axes: int) -> Window | None:
 
 
 def _adaptive(region: Adaptive, image: Tensor, axes: int) -> Window | None:
-    size = region.size if axes == 3 or image.height == 1 else region.size[::-1]
+    size = region.size[::-1] if axes == 2 and is_column(image) else region.size
     kernel, stride = [], []
     for whole, parts in zip((image.height, image.width), size, strict=True):
         parts = whole if parts is None else parts

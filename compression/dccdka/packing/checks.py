@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dccdka.lowering.graph import Add, Concatenate, Multiply, Pad, Window, inputs_of
 from dccdka.packing.artifact import Artifact, ArtifactError, ArtifactStatus, PlacedTensor, Region
-from dccdka.packing.layout import ALIGNMENT
+from dccdka.packing.layout import ALIGNMENT, MAX_PADDING_BEHIND
 
 
 def require(holds: bool, status: ArtifactStatus, message: str) -> None:
@@ -68,11 +68,11 @@ def check_elementwise(
 
 
 def check_pool(name: str, window: Window, image: PlacedTensor, output: PlacedTensor, shift: int | None = None) -> None:
-    needed = _needed(window, image, output)
+    behind = window.padding_behind(image, output)
     require(
         _window_fits(window, image, output)
         and image.channels == output.channels
-        and all(p < k and n < k for p, n, k in zip(window.padding, needed, window.kernel, strict=True)),
+        and all(p < k and b < k for p, b, k in zip(window.padding, behind, window.kernel, strict=True)),
         ArtifactStatus.SHAPE,
         f"{name}: input, window and output do not belong together",
     )
@@ -114,20 +114,10 @@ def check_dataflow(artifact: Artifact) -> None:
     require(artifact.output in held, ArtifactStatus.ARENA_RANGE, "the output tensor holds no value at the end")
 
 
-def _needed(window: Window, image: PlacedTensor, output: PlacedTensor) -> tuple[int, int]:
-    """Rows and columns of padding below and right of the image that the output's size asks for; may be negative."""
-    axes = zip(
-        (image.height, image.width), (output.height, output.width), window.stride, window.extent, window.padding,
-        strict=True,
-    )  # fmt: skip
-    y, x = ((out - 1) * stride + extent - padding - size for size, out, stride, extent, padding in axes)
-    return y, x
-
-
 def _window_fits(window: Window, image: PlacedTensor, output: PlacedTensor) -> bool:
     if 0 in window.kernel or 0 in window.stride or 0 in window.dilation:
         return False
-    return max(_needed(window, image, output)) <= 255
+    return max(window.padding_behind(image, output)) <= MAX_PADDING_BEHIND
 
 
 def _check_apart(name: str, x: PlacedTensor, y: PlacedTensor) -> None:

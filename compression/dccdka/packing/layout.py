@@ -11,6 +11,7 @@ MAX_TENSORS = 512
 MAX_OPERATORS = 512
 MAX_FILTER_WEIGHTS = 65535
 MAX_ROW_OFFSETS = 65536  # what an offset inside a kernel row, of 16 bits, can tell apart
+MAX_PADDING_BEHIND = 255  # rows below an image, columns right of it
 ALIGNMENT = 4
 
 # magic, version, artifact bytes, CRC-32, arena bytes, tensors, operators, input, output, input scale, output scale.

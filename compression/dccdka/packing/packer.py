@@ -138,6 +138,12 @@ def _check_filters(graph: IntegerGraph, index: int, operator: Convolution) -> No
         raise PackingError(
             f"operator {index}: a filter of {filter_weights} weights, the runtime allows {layout.MAX_FILTER_WEIGHTS}"
         )
+    behind = max(operator.window.padding_behind(graph.tensors[operator.input], graph.tensors[operator.output]))
+    if not operator.flatten_input and behind > layout.MAX_PADDING_BEHIND:
+        raise PackingError(
+            f"operator {index}: its input is padded by {behind} rows or columns below or right, the runtime allows "
+            f"{layout.MAX_PADDING_BEHIND}; pad less"
+        )
     if (operator.window.extent[1] - 1) * group_channels * operator.groups + group_channels > layout.MAX_ROW_OFFSETS:
         raise PackingError(
             f"operator {index}: kernel width, with its dilation, x channels exceeds {layout.MAX_ROW_OFFSETS}; "

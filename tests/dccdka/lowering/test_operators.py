@@ -364,6 +364,20 @@ def test_sequences_are_images_of_one_line_or_column(lower_and_run, images, axis)
 
 
 @pytest.mark.parametrize(
+    "layers",
+    [
+        (nn.Conv1d(6, 4, 3, padding=2),),
+        (nn.ZeroPad1d((2, 1)), nn.MaxPool1d(2)),
+        (nn.MaxPool1d(2, stride=1, padding=1),),
+        (nn.AvgPool1d(2, stride=1, padding=1), nn.Conv1d(6, 4, 2)),
+    ],
+)
+def test_a_sequence_of_one_pixel_grows_by_padding(lower_and_run, images, layers):
+    module = After(lambda m, x: m.layers(x.mean((2, 3), keepdim=True).squeeze(3)), layers=nn.Sequential(*layers))
+    assert lower_and_run(module, images).error_in_steps() <= 3
+
+
+@pytest.mark.parametrize(
     "softmax",
     [nn.Softmax(1), nn.Softmax(dim=-1), lambda x: F.softmax(x, 1), lambda x: torch.softmax(x * 2, -1), "softmax"],
 )

@@ -137,6 +137,18 @@ def test_a_dilated_row_beyond_16_bits_is_refused():
                 pack(graph)
 
 
+@pytest.mark.parametrize("behind", [255, 256])
+def test_padding_behind_the_image_beyond_a_byte_is_refused(behind):
+    scaling = Requantisation(np.zeros(1, np.int32), np.array([1 << 30], np.int32), np.array([40], np.uint8))
+    operator = Convolution(0, 1, POINT, 1, False, np.ones((1, 1, 1, 1), np.uint8), 0, scaling)
+    graph = IntegerGraph((Tensor(4, 1, 1, 1.0, 0), Tensor(4 + behind, 1, 1, 1.0, 0)), (operator,), 0, 1)
+    if behind == 255:
+        read_artifact(pack(graph))
+    else:
+        with pytest.raises(PackingError, match="operator 0: its input is padded by 256 rows or columns"):
+            pack(graph)
+
+
 def test_too_many_operators_are_refused():
     tensors = (Tensor(1, 1, 1, 1.0, 0),) * 601
     operators = tuple(ReLU(i, i + 1, 0) for i in range(600))
