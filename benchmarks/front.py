@@ -1,6 +1,6 @@
 """How small a Fashion-MNIST network can be, and how accurate, after a long training: an hour on 2 cores.
 
-Two wide ResNet-8 teach students of several widths; the images are mirrored and shifted, with the teachers' logits
+A wide ResNet-8 teaches students of several widths; the images are mirrored and shifted, with the teacher's logits
 stored for every variant. Accuracy is that of the packed integer network. Each student is kept as soon as it is trained,
 and a training that was stopped goes on from its checkpoint.
 """
@@ -65,8 +65,8 @@ def _recipe(final_sparsity: float, clusters: int) -> Recipe:
 
 STUDENTS = (
     Student("width 7, 83%, 8 clusters", 7, 1, 60, 0.015, _recipe(0.83, 8)),
-    Student("width 16, 84%, 16 clusters", 16, 1, 60, 0.01, _recipe(0.84, 16)),
-    Student("width 11, 80%, 16 clusters", 11, 1, 60, 0.01, _recipe(0.8, 16)),
+    Student("width 16, 84%, 16 clusters", 16, 1, 48, 0.01, _recipe(0.84, 16)),
+    Student("width 11, 80%, 16 clusters", 11, 1, 40, 0.01, _recipe(0.8, 16)),
 )
 
 
@@ -105,30 +105,22 @@ def _training(epochs: int, learning_rate: float, seed: int) -> TrainingConfig:
     )
 
 
-def train_one_teacher(seed: int, folder: Path) -> Path:
-    """Where the teacher of this seed lies; trained when it is not there."""
-    path = folder / f"front-teacher-{seed}.safetensors"
-    if not path.exists():
-        torch.set_num_threads(1)
-        teacher = _network(TEACHER_WIDTH, 2, seed)
-        checkpoint = path.with_suffix(".checkpoint")
-        train_teacher(teacher, _dataset(), _training(TEACHER_EPOCHS, 0.005, seed), checkpoint=checkpoint)
-        save_file(teacher.state_dict(), path)
-        checkpoint.unlink()
-    return path
-
-
-def store_logits(teachers: Sequence[Path], folder: Path) -> Path:
-    """The logits of the ensemble for every variant of every training image."""
+def prepare_teacher(folder: Path) -> Path:
+    """Where the teacher's logits lie for every variant of every training image; it is trained when they are not there."""
     path = folder / "front-logits.npy"
-    if not path.exists():
-        networks = []
-        for seed, teacher in enumerate(teachers):
-            networks.append(_network(TEACHER_WIDTH, 2, seed))
-            networks[-1].load_state_dict(load_file(teacher))
-        StoredLogits.compute(
-            NetworkTeacher(*networks), _dataset(), augmentation="flip-shift", dtype="float16", path=path
-        )
+    if path.exists():
+        return path
+    torch.set_num_threads(1)
+    weights = folder / "front-teacher.safetensors"
+    teacher = _network(TEACHER_WIDTH, stem_stride=2, seed=0)
+    if weights.exists():
+        teacher.load_state_dict(load_file(weights))
+    else:
+        checkpoint = weights.with_suffix(".checkpoint")
+        train_teacher(teacher, _dataset(), _training(TEACHER_EPOCHS, 0.005, seed=0), checkpoint=checkpoint)
+        save_file(teacher.state_dict(), weights)
+        checkpoint.unlink()
+    StoredLogits.compute(NetworkTeacher(teacher), _dataset(), augmentation="flip-shift", dtype="float16", path=path)
     return path
 
 
@@ -161,7 +153,7 @@ def train_student(student: Student, logits: Path, folder: Path) -> Result:
 
 
 def run(students: Sequence[Student], folder: Path, workers: int) -> list[Result]:
-    """Teachers, their logits, then the students that are not on file yet."""
+    """The teacher and its logits, then the students that are not on file yet."""
     file = folder / "front.jsonl"
     kept = [Result(**json.loads(line)) for line in file.read_text("utf-8").splitlines()] if file.exists() else []
     have = {(result.student, result.epochs) for result in kept}
@@ -169,8 +161,7 @@ def run(students: Sequence[Student], folder: Path, workers: int) -> list[Result]
     if missing:
         with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
             try:
-                teachers = list(pool.map(train_one_teacher, (0, 1), (folder, folder)))
-                logits = store_logits(teachers, folder)
+                logits = pool.submit(prepare_teacher, folder).result()
                 for future in as_completed([pool.submit(train_student, each, logits, folder) for each in missing]):
                     kept.append(future.result())
                     with file.open("a", encoding="utf-8") as lines:
