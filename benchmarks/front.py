@@ -106,7 +106,7 @@ def _training(epochs: int, learning_rate: float, seed: int) -> TrainingConfig:
 
 
 def prepare_teacher(folder: Path) -> Path:
-    """Where the teacher's logits lie for every variant of every training image; it is trained when they are not there."""
+    """Where the teacher's logits lie, for every variant of every training image; trains it when they are not there."""
     path = folder / "front-logits.npy"
     if path.exists():
         return path
