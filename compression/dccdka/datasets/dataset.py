@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from dccdka.function_reference import in_one_line
 
+_BLOCK = 1 << 20  # pixels
+
 
 class DatasetError(Exception):
     """Data are missing or wrong; the message names the file or function, what is wrong, and what to do."""
@@ -56,8 +58,11 @@ class Dataset:
 
 def normalization_of(images: NDArray[np.uint8]) -> Normalization:
     """zero is the rounded mean pixel, scale 1/standard deviation of the pixels (1 for a constant image)."""
-    # From the histogram: exact, and no float copy of all images.
-    counts = np.bincount(images.reshape(-1), minlength=256).astype(np.float64)
+    # From the histogram: exact, and no float copy of all images. In blocks, as bincount copies what it counts to int64.
+    flat = images.reshape(-1)
+    counts = np.zeros(256)
+    for begin in range(0, len(flat), _BLOCK):
+        counts += np.bincount(flat[begin : begin + _BLOCK], minlength=256)
     pixels = np.arange(256)
     mean = float(counts @ pixels / counts.sum())
     deviation = float(np.sqrt(counts @ (pixels - mean) ** 2 / counts.sum()))

@@ -29,15 +29,17 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
 
 def _read(file: BinaryIO | gzip.GzipFile, path: Path) -> NDArray[np.uint8]:
     data = file.read(4)
-    if len(data) < 4 or data[:2] != b"\0\0" or data[2] != _UINT8 or data[3] == 0:
+    if len(data) < 4 or data[:2] != b"\0\0" or data[2] != _UINT8 or not 1 <= data[3] <= 4:
         raise DatasetError(
             f"{path}: not an IDX file of bytes: it begins with {data[:4].hex(' ')}, expected 00 00 08 and the number "
-            "of dimensions"
+            "of dimensions, 1 to 4"
         )
     lengths = file.read(4 * data[3])
     if len(lengths) < 4 * data[3]:
         raise DatasetError(f"{path}: truncated inside its header of {4 + 4 * data[3]} bytes")
     shape = struct.unpack(f">{data[3]}I", lengths)
+    if 0 in shape:
+        raise DatasetError(f"{path}: its header says {' x '.join(map(str, shape))}: it holds nothing")
     size = math.prod(shape)
     require_memory(size, str(path), "keep fewer images in the file")
     # One byte more than there should be: a file that goes on is wrong, however long a gzip file would go on.

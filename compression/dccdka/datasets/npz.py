@@ -47,10 +47,10 @@ def read_npz(path: Path) -> tuple[Split, Split]:
 def _read_array(archive: zipfile.ZipFile, name: str, path: Path) -> NDArray[Any]:
     with archive.open(f"{name}.npy") as member:
         version = np.lib.format.read_magic(member)
-        if version not in ((1, 0), (2, 0)):
-            raise DatasetError(f"{path}: {name}: version {version[0]}.{version[1]} of npy is not known; {_WRITE_AGAIN}")
-        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = header(member)
+        # NumPy writes plain arrays as 1.0. Later headers may be gigabytes, which it reads before it refuses them.
+        if version != (1, 0):
+            raise DatasetError(f"{path}: {name}: version {version[0]}.{version[1]} of npy is not read; {_WRITE_AGAIN}")
+        shape, _, dtype = np.lib.format.read_array_header_1_0(member)
     if dtype.kind not in "biuf":
         raise DatasetError(f"{path}: {name}: holds {dtype}, not numbers; {_WRITE_AGAIN}")
     if min(shape, default=0) < 0:

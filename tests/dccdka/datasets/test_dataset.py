@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from dccdka.datasets.dataset import held_out_images, held_out_subjects
+from dccdka.datasets.dataset import held_out_images, held_out_subjects, normalization_of
 
 numbers_of = st.lists(st.integers(0, 5), min_size=2, max_size=60).map(np.array)
 
@@ -31,3 +33,15 @@ def test_subjects_are_held_out_whole_and_no_more_than_it_takes(subjects: np.ndar
     assert len(held_out) >= count
     sizes = np.bincount(subjects)
     assert len(held_out) - max(sizes[list(set(subjects[held_out]))]) < count
+
+
+def test_normalizing_takes_little_memory_beside_the_images() -> None:
+    images = np.random.default_rng(0).integers(0, 200, (100, 3, 300, 301), dtype=np.uint8)
+    tracemalloc.start()
+    try:
+        found = normalization_of(images)
+        assert tracemalloc.get_traced_memory()[1] < 12_000_000 < images.nbytes
+    finally:
+        tracemalloc.stop()
+    assert found.zero == round(images.mean())
+    assert np.isclose(found.scale, 1 / images.std())

@@ -53,7 +53,7 @@ def test_a_gzip_file_with_a_flipped_bit_is_refused_by_its_name(tmp_path: Path) -
         read_idx(path)
 
 
-@pytest.mark.parametrize("magic", [b"\x89PNG", b"\0\0\x0d\x03", b"\0\0\x08\x00"])
+@pytest.mark.parametrize("magic", [b"\x89PNG", b"\0\0\x0d\x03", b"\0\0\x08\x00", b"\0\0\x08\x46"])
 def test_a_file_of_another_kind_is_refused_by_its_magic(tmp_path: Path, magic: bytes) -> None:
     path = tmp_path / "other"
     path.write_bytes(magic + bytes(100))
@@ -70,6 +70,14 @@ def test_bytes_beyond_the_data_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "long", np.zeros(5, np.uint8))
     path.write_bytes(path.read_bytes() + b"x")
     with pytest.raises(DatasetError, match="holds more than 5 bytes of data, its header says 5 = 5"):
+        read_idx(path)
+
+
+@pytest.mark.parametrize("shape", [(6, 0, 4), (0, 2**32 - 1, 2**32 - 1)])
+def test_a_file_that_holds_nothing_is_refused(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    path = tmp_path / "empty"
+    path.write_bytes(bytes([0, 0, 8, len(shape)]) + struct.pack(f">{len(shape)}I", *shape))
+    with pytest.raises(DatasetError, match=f"{path}: its header says {shape[0]} x .*: it holds nothing"):
         read_idx(path)
 
 

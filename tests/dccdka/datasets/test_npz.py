@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,17 @@ def test_truncated_and_altered_files_are_refused_by_name(tmp_path: Path) -> None
         load_dataset(str(path), validation=4)
 
 
+def with_training_images(folder: Path, member: bytes) -> Path:
+    """A file whose x_train is these bytes."""
+    path = Path(write(folder / "a.npz", arrays()))
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in {**members, "x_train.npy": member}.items():
+            archive.writestr(name, data)
+    return path
+
+
 @pytest.mark.parametrize(
     ("shape", "message"),
     [("(9000000000000, 1)", "the images take 9,000,000,000,000 bytes"), ("(-1, 5)", r"has the shape \[-1, 5\]")],
@@ -101,25 +113,26 @@ def test_truncated_and_altered_files_are_refused_by_name(tmp_path: Path) -> None
 def test_a_header_that_claims_too_much_is_refused_before_anything_is_allotted(
     tmp_path: Path, shape: str, message: str
 ) -> None:
-    path = Path(write(tmp_path / "a.npz", arrays()))
     header = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}}}".ljust(117).encode() + b"\n"
     hostile = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
-    with zipfile.ZipFile(path) as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, data in {**members, "x_train.npy": hostile}.items():
-            archive.writestr(name, data)
+    path = with_training_images(tmp_path, hostile)
     with pytest.raises(DatasetError, match=f"{path}: x_train: {message}"):
         load_dataset(str(path), validation=4)
 
 
+def test_a_header_that_goes_on_without_end_is_not_read(tmp_path: Path) -> None:
+    endless = b"\x93NUMPY\x02\x00" + (100_000_000).to_bytes(4, "little") + b" " * 100_000_000
+    path = with_training_images(tmp_path, endless)
+    tracemalloc.start()
+    try:
+        with pytest.raises(DatasetError, match=f"{path}: x_train: version 2.0 of npy is not read"):
+            load_dataset(str(path), validation=4)
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    finally:
+        tracemalloc.stop()
+
+
 def test_a_header_that_is_no_header_is_refused_by_name(tmp_path: Path) -> None:
-    path = Path(write(tmp_path / "a.npz", arrays()))
-    nested = b"\x93NUMPY\x01\x00" + (9000).to_bytes(2, "little") + b"(" * 9000
-    with zipfile.ZipFile(path) as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, data in {**members, "x_train.npy": nested}.items():
-            archive.writestr(name, data)
+    path = with_training_images(tmp_path, b"\x93NUMPY\x01\x00" + (9000).to_bytes(2, "little") + b"(" * 9000)
     with pytest.raises(DatasetError, match=f"{path}: cannot be read"):
         load_dataset(str(path), validation=4)
