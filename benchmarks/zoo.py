@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from benchmarks import host_runtime
 from benchmarks.boards import MICROCONTROLLERS, RASPBERRY_PIS, CompilerError, fits_pi, runtime_footprint, verdict
+from benchmarks.markdown import table
 from dccdka.collaborative import CompressedModel, worst_case
 from dccdka.datasets import Normalization
 from dccdka.lowering import lower_all_channels
@@ -153,8 +154,8 @@ def as_markdown(rows: Sequence[Row]) -> str:
     """The page of the documentation: zoo_page.md with the table and the boards' figures filled in."""
     footprints = {core: runtime_footprint(core) for core in sorted({board.core for board in MICROCONTROLLERS})}
     parts = {
-        "SIZES": _sizes(rows),
-        "BOARDS": _boards(rows),
+        "SIZES": [_sizes(rows)],
+        "BOARDS": [_boards(rows)],
         "FOOTPRINTS": [f"- {core}: {size.code:,} and {size.stack:,} bytes" for core, size in footprints.items()],
         "MEMORIES": [
             f"- {board.name}: {_kb(board.flash)} flash, {_kb(board.printed_ram)} RAM in the paper; the largest piece "
@@ -168,10 +169,10 @@ def as_markdown(rows: Sequence[Row]) -> str:
     return page.rstrip()
 
 
-def _sizes(rows: Sequence[Row]) -> list[str]:
+def _sizes(rows: Sequence[Row]) -> str:
     artifacts = [f"artifact {label}" for label in RECIPES]
     header = ["network", "input", "parameters", "MACs", "float", *artifacts, "arena", "bit exact"]
-    return _table(header, [_sizes_of(row) for row in rows])
+    return table(header, [_sizes_of(row) for row in rows])
 
 
 def _sizes_of(row: Row) -> list[str]:
@@ -187,10 +188,10 @@ def _sizes_of(row: Row) -> list[str]:
     return [row.name, "x".join(map(str, row.input)), *(f"{number:,}" for number in numbers), bit_exact]
 
 
-def _boards(rows: Sequence[Row]) -> list[str]:
+def _boards(rows: Sequence[Row]) -> str:
     boards = [board.name for board in MICROCONTROLLERS]
     cells = [[row.name, *(_fit(row, board) for board in boards), _pis(row)] for row in rows]
-    return _table(["network", *boards, "Raspberry Pis"], cells)
+    return table(["network", *boards, "Raspberry Pis"], cells)
 
 
 def _fit(row: Row, board: str) -> str:
@@ -211,17 +212,6 @@ def _pis(row: Row) -> str:
     if len(set(mildest.values())) == 1:
         return f"all: {next(iter(mildest.values()))}"
     return ", ".join(f"{pi}: {label}" for pi, label in mildest.items())
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Markdown with columns as wide as their widest cell; all but the first are aligned to the right."""
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-    padded = [
-        [cells[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True))]
-        for cells in (header, rule, *rows)
-    ]
-    return [f"| {' | '.join(cells)} |" for cells in padded]
 
 
 def _kb(size: int) -> str:
@@ -252,7 +242,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.json:
             print(json.dumps([asdict(row) for row in rows], indent=2))
         else:
-            print(as_markdown(rows) if options.markdown else "\n".join([*_sizes(rows), "", *_boards(rows)]))
+            print(as_markdown(rows) if options.markdown else f"{_sizes(rows)}\n\n{_boards(rows)}")
     except (host_runtime.HostRuntimeError, CompilerError) as error:
         print(f"zoo: {error}", file=sys.stderr)
         return 1
