@@ -39,7 +39,7 @@ def forgy_centroids(values: Tensor, clusters: int) -> Tensor:
     return torch.cat([values.new_zeros(1), values[drawn.to(values.device)]])
 
 
-_INITIAL = {"linear": linear_centroids, "density": density_centroids, "forgy": forgy_centroids}
+INITIAL_CENTROIDS = {"linear": linear_centroids, "density": density_centroids, "forgy": forgy_centroids}
 
 
 def assign(weight: Tensor, centroids: Tensor) -> Tensor:
@@ -91,19 +91,22 @@ def means_of_members(values: Tensor, assignment: Tensor, centroids: Tensor) -> T
     return torch.where(counts > 0, means, centroids)
 
 
+def centroid_of_each_value(values: Tensor, clusters: int) -> Tensor | None:
+    """Centroids [<= clusters], zero and every distinct one of the nonzero values; None when those are too many."""
+    distinct: Tensor = values.unique()  # type: ignore[no-untyped-call]  # untyped in torch
+    return torch.cat([values.new_zeros(1), distinct]) if len(distinct) < clusters else None
+
+
 def k_means(weight: Tensor, clusters: int, init: CentroidInit = "linear") -> Tensor:
     """Centroids [clusters] of the unpruned (nonzero) weights by Lloyd's algorithm (Eq. 9); the first is zero and stays.
 
     With no more distinct values than clusters, the values themselves are the centroids and the rest repeat the last.
     """
     live = weight.detach()[weight.detach() != 0]
-    distinct: Tensor = live.unique()  # type: ignore[no-untyped-call]  # untyped in torch
-    if distinct.numel() < clusters:
-        padded = weight.new_zeros(clusters)
-        padded[1 : 1 + distinct.numel()] = distinct
-        padded[1 + distinct.numel() :] = padded[distinct.numel()].clone()
-        return padded
-    centroids = _INITIAL[init](live, clusters)
+    few = centroid_of_each_value(live, clusters)
+    if few is not None:
+        return torch.cat([few, few[-1:].expand(clusters - len(few))])
+    centroids = INITIAL_CENTROIDS[init](live, clusters)
     previous = None
     for _ in range(MAX_LLOYD_ITERATIONS):
         assignment = assign(live, centroids)

@@ -117,7 +117,7 @@ def train(model: nn.Module, collaboration: Collaboration, steps: Iterable[int], 
     optimizer = model.__dict__.setdefault("optimizer", torch.optim.Adam(model.parameters(), lr=0.01))
     for step in steps:
         generator = torch.Generator().manual_seed(seed * 10_000 + step)
-        images = torch.randn(8, 1, 8, 8, generator=generator)
+        images = torch.randn(8, 1, 8, 8, generator=generator).to(next(model.parameters()).dtype)
         labels = torch.randint(0, 5, (8,), generator=generator)
         collaboration.before_step(step)
         optimizer.zero_grad()
@@ -389,6 +389,153 @@ def test_a_model_in_training_can_be_copied() -> None:
         assert part is not other
 
 
+@pytest.mark.parametrize("pruning", get_args(PruningMode))
+def test_in_another_memory_format_a_network_is_compressed_alike(pruning: PruningMode) -> None:
+    recipe = Recipe(4, 0.6, 6, 4, pruning=pruning)
+    usual = post_training(network(), recipe)
+    model = network().to(memory_format=torch.channels_last)
+    for name, codes in post_training(model, recipe).layers.items():
+        assert np.array_equal(codes.codes, usual.layers[name].codes)
+    collaboration = Collaboration(model, recipe, steps=40)
+    train(model, collaboration, range(40))
+    assert_holds(collaboration.finalize(), recipe)
+    assert model.get_submodule("1").weight.is_contiguous(memory_format=torch.channels_last)
+
+
+class CalledTwice(nn.Module):
+    """One layer is called twice; or, when tied, another shares its weight."""
+
+    def __init__(self, *, tied: bool = False) -> None:
+        super().__init__()
+        self.layer = nn.Linear(64, 64)
+        self.other = nn.Linear(64, 64) if tied else self.layer
+        self.other.weight = self.layer.weight
+        self.last = nn.Linear(64, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.other(torch.relu(self.layer(x.flatten(1)))))
+
+
+@pytest.mark.parametrize("pruning", get_args(PruningMode))
+def test_a_layer_that_is_called_twice_is_compressed_once(pruning: PruningMode) -> None:
+    model = CalledTwice()
+    collaboration = Collaboration(model, Recipe(4, 0.6, 6, 4, pruning=pruning), steps=40)
+    train(model, collaboration, range(40))
+    compressed = collaboration.finalize()
+    assert list(compressed.layers) == ["layer", "last"]
+    for name, codes in compressed.layers.items():
+        assert np.array_equal(model.get_submodule(name).weight.detach().numpy(), codes.weights())
+
+
+def weight_normed() -> nn.Module:
+    model = network()
+    nn.utils.parametrizations.weight_norm(model.get_submodule("4"))
+    return model
+
+
+def under_compression() -> nn.Module:
+    model = network()
+    Collaboration(model, Recipe(4, 0.5, 4, 4), steps=10)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: CalledTwice(tied=True), "layers 'layer' and 'other' share one weight, .*its own copy"),
+        (weight_normed, "the weight of layer '4' is parametrized already, .*take that off first"),
+        (under_compression, "the weight of layer '0' is parametrized already, by a compression not finalized"),
+        (lambda: nn.Sequential(nn.Flatten(), nn.LazyLinear(5)), "layer '1' is lazy .*run the model on a batch first"),
+        (lambda: nn.Sequential(nn.BatchNorm2d(1), nn.Flatten()), "no Conv1d, Conv2d or Linear layer"),
+    ],
+)
+def test_a_weight_that_is_not_the_layers_own_is_refused(make: Callable[[], nn.Module], message: str) -> None:
+    with pytest.raises(RecipeError, match=f"^model: .*{message}"):
+        Collaboration(make(), Recipe(4, 0.5, 4, 4), steps=10)
+
+
+def test_a_finished_model_may_be_compressed_again_but_not_by_what_finished_it() -> None:
+    model = network()
+    collaboration = Collaboration(model, Recipe(4, 0.5, 6, 4), steps=40)
+    train(model, collaboration, range(40))
+    once = collaboration.finalize()
+    with pytest.raises(RuntimeError, match="was finalized"):
+        collaboration.before_step(40)
+    with pytest.raises(RuntimeError, match="was finalized"):
+        collaboration.finalize()
+    again = Recipe(4, 0.75, 4, 3)
+    assert_holds(post_training(once.module, again), again)
+
+
+@pytest.mark.parametrize("clusters", [8, None])
+def test_a_frozen_layer_is_compressed_as_it_is(clusters: int | None) -> None:
+    model = network()
+    frozen = model.get_submodule("6").weight.requires_grad_(False)
+    before = frozen.clone()
+    recipe = Recipe(4, 0.5, clusters, 4)
+    alone = post_training(model, recipe).layers["6"]
+    collaboration = Collaboration(model, recipe, steps=40)
+    train(model, collaboration, range(40))
+    assert torch.equal(frozen, before)
+    compressed = collaboration.finalize()
+    assert_holds(compressed, recipe)
+    assert np.array_equal(compressed.layers["6"].codes, alone.codes)
+    assert not model.get_submodule("6").weight.requires_grad
+
+
+def test_gradients_of_several_batches_add_up() -> None:
+    model = network()
+    collaboration = Collaboration(model, Recipe(4, 0.5, 6, 4), steps=40)
+    train(model, collaboration, range(38))
+    collaboration.before_step(38)
+    images, labels = images_and_labels()
+    once = gradients(model, model, images, labels)
+    nn.functional.cross_entropy(model(images), labels).backward()
+    twice = torch.cat([parameter.grad.flatten() for parameter in model.parameters() if parameter.grad is not None])
+    torch.testing.assert_close(twice, 2 * once)
+
+
+@pytest.mark.parametrize("steps", [20, 32, 38])
+def test_a_step_without_before_step_still_trains_the_weights_as_they_are_now(steps: int) -> None:
+    model = network()
+    collaboration = Collaboration(model, Recipe(4, 0.5, 6, 4, schedule=Schedule(noise=1.0)), steps=40)
+    train(model, collaboration, range(steps))
+    before = effective(model)
+    images, labels = images_and_labels()
+    for _ in range(3):
+        gradients(model, model, images, labels)
+        model.__dict__["optimizer"].step()
+    assert not all(torch.equal(*pair) for pair in zip(before, effective(model), strict=True))
+    for trained, evaluated in zip(effective(model.train()), effective(model.eval()), strict=True):
+        assert torch.equal(trained, evaluated)
+
+
+def test_a_look_in_eval_mode_does_not_change_the_training() -> None:
+    ends = []
+    for looks in (False, True):
+        model = network()
+        collaboration = Collaboration(model, Recipe(4, 0.5, 6, 4), steps=40)
+        torch.manual_seed(0)
+        for step in range(40):
+            train(model, collaboration, [step])
+            if looks:
+                with torch.inference_mode():
+                    model.eval()(images_and_labels()[0])
+        ends.append(collaboration.finalize())
+    for name, codes in ends[0].layers.items():
+        assert np.array_equal(codes.codes, ends[1].layers[name].codes)
+
+
+def test_a_forward_pass_in_inference_mode_leaves_weights_that_can_be_trained() -> None:
+    model = network()
+    collaboration = Collaboration(model, Recipe(4, 0.5, 6, 4), steps=40)
+    train(model, collaboration, range(30))
+    images, labels = images_and_labels()
+    with torch.inference_mode():
+        model(images)
+    assert torch.isfinite(gradients(model, model, images, labels)).all()
+
+
 def test_post_training_does_not_alter_the_model_given() -> None:
     model = network()
     before = {name: value.clone() for name, value in model.state_dict().items()}
@@ -421,6 +568,14 @@ def test_a_layer_too_small_for_its_clusters_has_fewer_and_says_so() -> None:
         "layer 4: its 27 live weights are too few for 64 clusters; has 28",
     )
     assert post_training(network(), Recipe(4, 0.5, 2, 8)).notes == ()
+
+
+def test_a_layer_that_global_pruning_leaves_too_small_for_its_clusters_says_so_too() -> None:
+    model = network()
+    with torch.no_grad():
+        model.get_submodule("4").weight.mul_(1e-3)
+    notes = post_training(model, Recipe(4, 0.5, 16, 8, pruning="global")).notes
+    assert "layer 4: its 1 live weights are too few for 16 clusters; has 2" in notes
 
 
 def test_a_rule_that_matches_no_layer_is_named() -> None:
@@ -523,7 +678,7 @@ def test_a_layer_whose_channels_cannot_be_followed_keeps_its_filters_and_says_so
 def gradients(model: nn.Module, forward: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor) -> Tensor:
     """Of all parameters that have one, flat, after one backward pass."""
     model.zero_grad()
-    nn.functional.cross_entropy(forward(images).float(), labels).backward()
+    nn.functional.cross_entropy(forward(images), labels).backward()
     return torch.cat([parameter.grad.flatten() for parameter in model.parameters() if parameter.grad is not None])
 
 
@@ -564,16 +719,22 @@ def test_under_autocast_a_weights_gradient_is_that_of_a_plain_network_with_the_c
 @pytest.mark.slow
 @pytest.mark.parametrize("pruning", ["layer", "filters"])
 def test_a_compiled_model_has_the_same_gradients_in_every_phase_without_a_graph_break(pruning: PruningMode) -> None:
-    model = network()
+    # Fused kernels add up in another order, which batch norm of a layer with one weight magnifies: hence doubles.
+    model = network().double()
     collaboration = Collaboration(model, Recipe(4, 0.5, 8, 4, pruning=pruning), steps=40)
     torch._dynamo.reset()
     torch._dynamo.utils.counters.clear()
     compiled = torch.compile(model)
     images, labels = images_and_labels()
+    images = images.double()
+
+    def seeded(forward: Callable[[Tensor], Tensor], step: int) -> Tensor:
+        torch.manual_seed(step)  # each draws the same noise
+        collaboration.before_step(step)
+        return gradients(model, forward, images, labels)
+
     for step in range(40):
         train(model, collaboration, [step])
-        collaboration.before_step(step)
-        fused, plain = gradients(model, compiled, images, labels), gradients(model, model, images, labels)
-        # Fused kernels add up in another order.
-        assert (fused - plain).norm() < 1e-3 * plain.norm()
+        fused, plain = seeded(compiled, step), seeded(model, step)
+        assert (fused - plain).norm() < 1e-6 * plain.norm()
     assert torch._dynamo.utils.counters["graph_break"] == {}

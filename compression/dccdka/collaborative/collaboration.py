@@ -23,11 +23,13 @@ class Collaboration:
 
     Make the optimiser after it, for it adds the centroids to the model's parameters, and move the model to its device
     before. Call `before_step(t)` before each optimiser step t of `steps`: it renews masks and clusters where they are
-    due and computes the weights of that step. `finalize` after the last. In eval mode the weights are at any time what
-    `finalize` would make of them, except for steps that the schedule has not reached.
+    due and computes the weights of that step; several backward passes may go before the optimiser's step, each with
+    noise of its own. `finalize` after the last. In eval mode the weights are at any time what `finalize` would make of
+    them, except for steps that the schedule has not reached. A layer whose weight is frozen is compressed as it is.
 
     notes: where the recipe cannot be followed to the letter, a sentence for each layer. Raises RecipeError when a rule
-    matches no layer, and when filters are to be pruned of a network that torch.fx cannot trace.
+    matches no layer, when there is no layer or the weight of one is not its own, and when filters are to be pruned of a
+    network that torch.fx cannot trace.
     """
 
     def __init__(self, model: nn.Module, recipe: Recipe, steps: int) -> None:
@@ -36,6 +38,7 @@ class Collaboration:
         self.timeline = Timeline.of(recipe.schedule, steps)
         self.notes: tuple[str, ...] = ()
         self._fully_pruned = False
+        self._finalized = False
         compressed = compressed_layers(model, recipe)
         # Filters are followed through the plain network, before anything is put on its layers.
         self._pruner = self._make_pruner()
@@ -62,6 +65,7 @@ class Collaboration:
     @torch.no_grad()
     def before_step(self, step: int) -> None:
         """Renew masks and clusters where the schedule says so, and compute the weights of this step."""
+        self._require_unfinished()
         timeline = self.timeline
         if step == timeline.clustering_begin:
             self._begin_clustering()
@@ -79,10 +83,13 @@ class Collaboration:
         """Take the parametrizations off; the model, now plain and in eval mode, becomes the result's module.
 
         Steps that the schedule had not reached are carried out first. Once quantisation has begun the weights are those
-        that the model has in eval mode.
+        that the model has in eval mode. Raises RuntimeError when called again.
         """
+        self._require_unfinished()
+        self._finalized = True
         if not self.clustered:
             self._begin_clustering()
+        self._note_unfilled_clusters()
         layers = {layer.name: self._plain(layer) for layer in self.layers}
         self._pruner.finalize()
         return CompressedModel(self.model.eval(), layers, self.recipe, self.notes)
@@ -127,9 +134,23 @@ class Collaboration:
         weights = layer.module.weight.numel()
         if self.recipe.pruning == "layer":
             weights -= pruned_count(layer.settings.final_sparsity, weights)
-        if asked > weights + 1:
-            self._note(layer.name, f"its {weights} live weights are too few for {asked} clusters; has {weights + 1}")
+            self._note_if_too_few(layer, weights)
         return min(asked, weights + 1)
+
+    def _note_unfilled_clusters(self) -> None:
+        # How much each layer loses is known only now where a layer's share is not its own.
+        if self.recipe.pruning != "layer":
+            for layer in self.layers:
+                self._note_if_too_few(layer.layer, int(layer.mask.count_nonzero()))
+
+    def _note_if_too_few(self, layer: CompressedLayer, live: int) -> None:
+        asked = layer.settings.clusters
+        if asked is not None and asked > live + 1:
+            self._note(layer.name, f"its {live} live weights are too few for {asked} clusters; has {live + 1}")
+
+    def _require_unfinished(self) -> None:
+        if self._finalized:
+            raise RuntimeError("the compression was finalized: its model is plain; begin another Collaboration for it")
 
     def _note(self, layer: str, text: str) -> None:
         self.notes = (*self.notes, f"layer {layer}: {text}")

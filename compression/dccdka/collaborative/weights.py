@@ -32,10 +32,12 @@ class WeightGroup(nn.Module):
     """The compressed weights of layers that are all clustered, or none of them.
 
     clusters: of each layer, zero included, or None. noise: the share of the weights that is rounded in training; in
-    eval mode all are as soon as it is above 0. `update` brings all weights up to date for training.
+    eval mode all are as soon as it is above 0. `update` brings all weights up to date for training, and so does
+    the first forward pass after a backward pass, behind which the parameters may have moved.
 
-    A centroid's gradient is the sum over its members (Han et al.), zero's is none. Each weight gets its own gradient
-    straight through, so that it can move to another cluster or code; a pruned one gets none.
+    A centroid's gradient is the sum over its members (Han et al.); zero's is none, nor has a layer any whose parameter
+    is frozen. Each weight gets its own gradient straight through, so that it can move to another cluster or code; a
+    pruned one gets none.
     """
 
     mask: Tensor
@@ -134,13 +136,19 @@ class WeightGroup(nn.Module):
         members = sum_over_members(self.mask, self.index, self.used.numel())
         self.used.copy_(members.view_as(self.used) > 0)
 
+    @torch.compiler.disable
     def update(self) -> None:
         """Compute the weights of all layers for one training step from the parameters as they are now."""
         self._values = None
         if self.active:
-            with torch.enable_grad():
+            # Whatever mode this is called in, the weights serve forward passes that are differentiated.
+            with torch.inference_mode(False), torch.enable_grad():
                 centroids = self.centroids if self.shared else None
                 self._values = _Compress.apply(self, centroids, *self._originals)  # type: ignore[no-untyped-call]  # untyped
+
+    def forget(self) -> None:
+        """The weights of the last `update` serve no further forward pass."""
+        self._values = None
 
     def weight(self, position: int, original: Tensor, training: bool) -> Tensor:
         """A layer's weight: in training as of the last `update`, else as of now with all rounding that has begun."""
@@ -310,10 +318,14 @@ class _Compress(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        ctx.group.forget()
         flat = torch.cat([gradient.reshape(-1) for gradient in gradients]).mul_(ctx.mask)
         of_centroids = None
         if ctx.index is not None:
             shape = ctx.group.centroids.shape
             of_centroids = sum_over_members(flat, ctx.index, ctx.entries).view(-1, *shape).sum(0)
             of_centroids[:, 0] = 0
+            for position, trained in enumerate(ctx.needs_input_grad[2:]):
+                if not trained:
+                    of_centroids[position] = 0
         return None, of_centroids, *ctx.group.split(flat)

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
-from dccdka.clustering import density_centroids, forgy_centroids, linear_centroids
+from dccdka.clustering import INITIAL_CENTROIDS, centroid_of_each_value
 from dccdka.collaborative.layers import compressed_layers
 from dccdka.pruning import pruned_count
 from dccdka.recipe import CentroidInit, Recipe, RecipeError
 from dccdka.stacked.network import StackingError
-
-_INITIAL_CENTROIDS = {"linear": linear_centroids, "density": density_centroids, "forgy": forgy_centroids}
 
 
 @dataclass(frozen=True)
@@ -35,10 +32,8 @@ class LayerPlan:
         """Where k-means of the pruned weights [weights] begins, [<= clusters]; the first is zero."""
         assert self.clusters is not None
         live = values[values != 0]
-        distinct: Tensor = live.unique()  # type: ignore[no-untyped-call]  # untyped in torch
-        if len(distinct) < self.clusters:
-            return torch.cat([values.new_zeros(1), distinct])
-        return _INITIAL_CENTROIDS[self.centroid_init](live, self.clusters)
+        few = centroid_of_each_value(live, self.clusters)
+        return INITIAL_CENTROIDS[self.centroid_init](live, self.clusters) if few is None else few
 
 
 def plans_of(model: nn.Module, recipes: Sequence[Recipe]) -> list[list[LayerPlan]]:

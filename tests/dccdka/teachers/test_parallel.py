@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -32,6 +33,15 @@ def test_the_student_depends_on_its_teacher(tiny: Dataset, network: Network) -> 
         compress(network(0), tiny, RECIPE, ParallelTeacher(network(seed)), training=CONFIG) for seed in (1, 2)
     )
     assert any(not np.array_equal(one.layers[name].codes, other.layers[name].codes) for name in one.layers)
+
+
+def test_it_learns_from_the_variants_and_in_the_type_of_the_student(tiny: Dataset, network: Network) -> None:
+    config = replace(CONFIG, augmentation="flip-shift", autocast="bf16")
+    beside, alone = network(1), network(1)
+    compress(network(0), tiny, RECIPE, ParallelTeacher(beside), training=config)
+    train_teacher(alone, tiny, config)
+    for (name, got), want in zip(beside.state_dict().items(), alone.state_dict().values(), strict=True):
+        assert torch.equal(got, want), name
 
 
 def test_an_ensemble_is_compressed_by_the_same_steps(tiny: Dataset, network: Network) -> None:
