@@ -121,9 +121,20 @@ class Learner:
             self.collaboration.load_state_dict(groups["collaboration"])
         self.model.load_state_dict(groups["model"])
         moments = {int(key.partition(".")[2]): value for key, value in groups.items() if key.startswith("optimizer.")}
+        self._require_moments(moments)
         self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": moments})
         if self._scaler.is_enabled():
             self._scaler.load_state_dict({name: tensor.item() for name, tensor in groups["scaler"].items()})
+
+    def _require_moments(self, moments: Mapping[int, Mapping[str, Tensor]]) -> None:
+        """The optimiser itself looks at no shape before it takes a step."""
+        (group,) = self._optimizer.param_groups
+        for index, values in moments.items():
+            if not 0 <= index < len(group["params"]) or set(values) != {"step", "exp_avg", "exp_avg_sq"}:
+                raise ValueError(f"optimizer.{index}: not the moments of a parameter")
+            shape = group["params"][index].shape
+            if values["exp_avg"].shape != shape or values["exp_avg_sq"].shape != shape or values["step"].ndim:
+                raise ValueError(f"optimizer.{index}: expected moments of shape {list(shape)}")
 
     def _note(self, loss: Tensor, step: int) -> None:
         bad = ~torch.isfinite(loss)

@@ -220,7 +220,15 @@ def test_a_hash_that_fits_does_not_make_foreign_state_fit(tmp_path: Path, tiny: 
     trained(tiny, network(0), None, file)
     with safe_open(file, "pt") as opened:
         fingerprint = json.loads(opened.metadata()["fingerprint"])
-    for change in ({"step": torch.tensor(10**6)}, {"random/cpu": torch.zeros(3)}, {"learner0/model/0.bias": None}):
+    changes: list[dict[str, torch.Tensor | None]] = [
+        {"step": torch.tensor(10**6)},
+        {"random/cpu": torch.zeros(3)},
+        {"learner0/model/0.bias": None},
+        {"learner0/optimizer.0/exp_avg": torch.zeros(3)},
+        {"learner0/optimizer.0/step": None},
+        {"learner0/optimizer.99/step": torch.tensor(1.0)},
+    ]
+    for change in changes:
         tensors = {name: tensor for name, tensor in {**load_file(file), **change}.items() if tensor is not None}
         Checkpoint(tmp_path / "d", fingerprint).save(tensors)
         with pytest.raises(CheckpointError, match="d: damaged"):
