@@ -23,6 +23,24 @@ def is_finite(tensor: Tensor) -> bool:
     return not tensor.is_floating_point() or bool(torch.isfinite(tensor).all())
 
 
+def diverged_at(step: int, steps: int, who: str, model: nn.Module, images: Tensor) -> DivergedError:
+    """The error for a loss that was not finite at a step, from 0; the model is as it was then and sees that batch."""
+    where = first_bad_layer(model, images)
+    began = f"{where} is the first that is not finite" if where else "all its layers are finite, its loss is not"
+    return DivergedError(f"training diverged at step {step + 1} of {steps}: {who}: {began}; lower the learning rate")
+
+
+def diverged_after(steps: int, who: str, model: nn.Module) -> DivergedError | None:
+    """The error when the last step, which no loss has seen, made weights that are not finite; None when all are."""
+    name = first_bad_tensor(model)
+    if name is None:
+        return None
+    plain = name.replace(".parametrizations", "").replace(".original", "")
+    return DivergedError(
+        f"training diverged: {plain} of {who} is not finite after step {steps}, the last; lower the learning rate"
+    )
+
+
 def first_bad_tensor(model: nn.Module) -> str | None:
     """Name of the first parameter or buffer of the model that is not finite; None when all are."""
     for name, tensor in model.state_dict().items():

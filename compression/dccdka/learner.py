@@ -11,7 +11,7 @@ from torch._dynamo.exc import TorchDynamoException
 
 from dccdka.batches import Batch
 from dccdka.collaborative import Collaboration
-from dccdka.divergence import DivergedError, first_bad_layer, first_bad_tensor, is_finite
+from dccdka.divergence import diverged_after, diverged_at, is_finite
 from dccdka.function_reference import in_one_line
 from dccdka.learning_rate import learning_rate_factor
 from dccdka.recipe import Recipe
@@ -77,7 +77,7 @@ class Learner:
         """One optimiser step on the loss of a batch. Raises DivergedError where the loss is looked at each step."""
         if self.looks_each_step:
             if not is_finite(loss.detach()):
-                raise self._diverged(step, batch)
+                raise diverged_at(step, self.steps, self.name, self.model, batch.images)
         else:
             self._note(loss.detach(), step)
         self._optimizer.zero_grad()
@@ -90,16 +90,13 @@ class Learner:
         """Raises DivergedError when a loss noted since the last look was not finite; batch_of makes a step's batch."""
         step = int(self._first_bad_step)
         if step >= 0:
-            raise self._diverged(step, batch_of(step))
+            raise diverged_at(step, self.steps, self.name, self.model, batch_of(step).images)
 
     def require_finite(self) -> None:
         """Raises DivergedError when the last step, which no loss has seen, made weights that are not finite."""
-        name = first_bad_tensor(self.model)
-        if name is not None:
-            raise DivergedError(
-                f"training diverged: {name.replace('.parametrizations', '').replace('.original', '')} of {self.name}"
-                f" is not finite after step {self.steps}, the last; lower the learning rate"
-            )
+        error = diverged_after(self.steps, self.name, self.model)
+        if error is not None:
+            raise error
 
     def state_dict(self) -> dict[str, Tensor]:
         """All that the steps so far have changed; what `load_state_dict` takes back into a learner made alike."""
@@ -142,13 +139,6 @@ class Learner:
         # Adam's fused kernel takes no step where this is 1: the weights stay those that the bad loss came from. With a
         # scaler it is the scaler that sets it.
         self._optimizer.found_inf = (self._first_bad_step >= 0).float()  # type: ignore[attr-defined]  # torch's own
-
-    def _diverged(self, step: int, batch: Batch) -> DivergedError:
-        where = first_bad_layer(self.model, batch.images)
-        began = f"{where} is the first that is not finite" if where else "all its layers are finite, its loss is not"
-        return DivergedError(
-            f"training diverged at step {step + 1} of {self.steps}: {self.name}: {began}; lower the learning rate"
-        )
 
     @contextmanager
     def _compiling(self) -> Iterator[None]:

@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from dccdka.batches import Batch, Batches
 from dccdka.collaborative import CompressedModel
 from dccdka.datasets import Dataset
-from dccdka.divergence import DivergedError, first_bad_layer, first_bad_tensor
+from dccdka.divergence import DivergedError, diverged_after, diverged_at
+from dccdka.evaluation import require_logits
+from dccdka.fitting import REPORT_INTERVAL
 from dccdka.learning_rate import learning_rate_factor
 from dccdka.progress import OnProgress, Progress
 from dccdka.recipe import Recipe
@@ -23,10 +25,7 @@ from dccdka.stacked.loss import StackedLoss
 from dccdka.stacked.network import StackingError, stack_network
 from dccdka.stacked.optimizer import StackedAdam
 from dccdka.teachers import StoredLogits, Training
-from dccdka.training_config import TrainingConfig, TrainingConfigError, resolve_device
-
-# The loss is looked at this often: each look waits for the GPU.
-REPORT_INTERVAL = 10
+from dccdka.training_config import TrainingConfig, resolve_device
 
 
 def compress_stacked(
@@ -89,16 +88,12 @@ class _Stack:
         self.recipes, self.configs = recipes, configs
         self.count = len(recipes)
         self.config = configs[0]
-        if self.config.batch_size > len(dataset.train.labels):
-            raise TrainingConfigError(
-                f"batch_size: {self.config.batch_size} is more than the {len(dataset.train.labels)} training images of "
-                f"{dataset.name}"
-            )
+        self.steps = self.config.steps(len(dataset.train.labels))
+        require_logits(model, dataset, "model")
         device = resolve_device(self.config.device)
         self.batches = Batches(
             dataset.train, dataset.normalization, self.config.batch_size, device, self.config.augmentation
         )
-        self.steps = self.config.epochs * self.batches.per_epoch
         teacher = logits if isinstance(logits, StoredLogits) else StoredLogits(logits)
         self.lessons = teacher.prepare(Training(dataset, self.config, device, self.steps))
         images, _ = next(self.batches.in_order())
@@ -127,23 +122,12 @@ class _Stack:
         return [self._result(candidate, bad_step) for candidate, bad_step in enumerate(bad_steps)]
 
     def _result(self, candidate: int, bad_step: int) -> CompressedModel | DivergedError:
+        who = f"candidate {candidate}"
+        module = self.collaboration.module_of(candidate)
         if bad_step < self.steps:
             # The weights stay those that the bad loss came from.
-            where = first_bad_layer(self.collaboration.module_of(candidate).train(), self._images_of(bad_step))
-            began = (
-                f"{where} is the first that is not finite" if where else "all its layers are finite, its loss is not"
-            )
-            return DivergedError(
-                f"training diverged at step {bad_step + 1} of {self.steps}: candidate {candidate}: {began}; lower the "
-                "learning rate"
-            )
-        name = first_bad_tensor(self.collaboration.module_of(candidate))
-        if name is not None:
-            return DivergedError(
-                f"training diverged: {name} of candidate {candidate} is not finite after step {self.steps}, the last; "
-                "lower the learning rate"
-            )
-        return self.collaboration.result_of(candidate)
+            return diverged_at(bad_step, self.steps, who, module.train(), self._images_of(bad_step))
+        return diverged_after(self.steps, who, module) or self.collaboration.result_of(candidate)
 
     def _images_of(self, step: int) -> Tensor:
         """The batch of a step, on the CPU."""

@@ -10,9 +10,10 @@ import pytest
 import torch
 from torch import nn
 
-from dccdka.collaborative import CompressedModel
+from dccdka.collaborative import CompressedModel, post_training
 from dccdka.datasets import Dataset, Split, load_dataset
 from dccdka.divergence import DivergedError
+from dccdka.evaluation import NetworkError
 from dccdka.models import build_model
 from dccdka.progress import Progress
 from dccdka.pruning import pruned_count
@@ -196,7 +197,20 @@ def test_a_configuration_that_cannot_be_stacked_is_named(
         compress_stacked(student(), dataset, RECIPES[:2], logits, training)
 
 
+def test_a_frozen_layer_stays_in_a_stack_what_it_stays_alone(dataset: Dataset, logits: np.ndarray) -> None:
+    frozen = student()
+    layer = frozen.get_submodule("conv")
+    layer.weight.requires_grad_(False)
+    (stacked,) = compress_stacked(frozen, dataset, RECIPES[:1], logits, CONFIG)
+    assert isinstance(stacked, CompressedModel)
+    alone = post_training(frozen, RECIPES[0])
+    assert np.array_equal(stacked.layers["conv"].codes, alone.layers["conv"].codes)
+    assert not np.array_equal(stacked.layers["linear"].codes, alone.layers["linear"].codes)
+
+
 def test_no_recipes_and_wrong_logits_are_refused(dataset: Dataset, logits: np.ndarray) -> None:
+    with pytest.raises(NetworkError, match=r"model: must give logits of shape \[n, 10\]"):
+        compress_stacked(nn.Flatten(), dataset, RECIPES, logits, CONFIG)
     with pytest.raises(StackingError, match="recipes: empty"):
         compress_stacked(student(), dataset, [], logits, CONFIG)
     with pytest.raises(TeacherError, match=r"expected \[512, 10\], got \[500, 10\]"):
