@@ -7,7 +7,7 @@ from pathlib import Path
 from dccdka.collaborative import post_training
 from dccdka.packing import read_artifact, run_reference
 from dccdka.packing.export import ExportError, export_library
-from dccdka.recipe import Recipe
+from dccdka.recipe import Recipe, RecipeError
 from dccdka.weights import WeightsError, load_weights
 from harness.config import StudyConfig
 from harness.errors import NotPackable, UsageError
@@ -21,7 +21,8 @@ from harness.search.preparation import network, study_dataset, to_artifact, veri
 def pack_network(config: StudyConfig, recipe: Recipe, weights: Path | None) -> bytes:
     """The study's network as an artifact, compressed without training; weights: a safetensors file, else untrained.
 
-    Raises UsageError naming the file when the weights are not those of this network.
+    Raises UsageError naming the file when the weights are not those of this network, and when the network or the
+    study's options for recipes do not suit one another.
     """
     dataset = study_dataset(config)
     model = network(config.model, dataset, config.seed)
@@ -34,6 +35,8 @@ def pack_network(config: StudyConfig, recipe: Recipe, weights: Path | None) -> b
         return to_artifact(post_training(model, recipe), dataset)
     except NotPackable as error:
         raise UsageError(str(error)) from None
+    except RecipeError as error:
+        raise UsageError(f"recipe: {error}") from None
 
 
 def export_candidate(journal: Journal, candidate_id: str, out: Path) -> list[Path]:

@@ -39,10 +39,14 @@ class TrainingConfig:
     checkpoint_every: float = 60.0
 
     def __post_init__(self) -> None:
-        if self.epochs < 1:
-            raise TrainingConfigError(f"epochs: must be at least 1, got {self.epochs}")
-        if self.batch_size < 2:
-            raise TrainingConfigError(f"batch_size: must be at least 2, got {self.batch_size}")
+        for field, least in (("epochs", 1), ("batch_size", 2), ("seed", 0)):
+            value = getattr(self, field)
+            if not isinstance(value, int) or isinstance(value, bool) or not least <= value < 2**63:
+                raise TrainingConfigError(f"{field}: must be a whole number, {least} or more, got {value!r}")
+        for field in ("learning_rate", "checkpoint_every"):
+            value = getattr(self, field)
+            if not isinstance(value, int | float) or isinstance(value, bool):
+                raise TrainingConfigError(f"{field}: must be a number, got {value!r}")
         if not 0 < self.learning_rate < math.inf:
             raise TrainingConfigError(f"learning_rate: must be above 0, got {self.learning_rate}")
         for field, choices in (("device", Device), ("augmentation", Augmentation), ("autocast", Autocast)):

@@ -97,7 +97,7 @@ class ModelConfig(StrictModel):
 
 class TrainingSettings(StrictModel):
     epochs: int = Field(default=3, gt=0, le=100_000)
-    batch_size: int = Field(default=128, gt=0, le=1_000_000)
+    batch_size: int = Field(default=128, ge=2, le=1_000_000)
     learning_rate: float = Field(default=0.01, gt=0)
     augmentation: Augmentation = "none"
     autocast: Autocast = "none"

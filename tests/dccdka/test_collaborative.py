@@ -297,6 +297,19 @@ def test_a_centroids_gradient_is_the_sum_over_its_members_and_zero_never_moves(s
             torch.testing.assert_close(gradient[number, cluster], expected)
 
 
+def test_a_centroid_without_members_does_not_make_the_codes_coarser() -> None:
+    model = network()
+    collaboration = Collaboration(model, Recipe(4, 0.5, 8, 6), steps=100)
+    train(model, collaboration, range(90))
+    (group,) = collaboration._groups.values()
+    with torch.no_grad():
+        group.centroids[3, 1] = 100.0
+    collaboration.before_step(90)  # renews the members: 100 has none
+    codes = collaboration.finalize().layers["6"]
+    assert codes.scale * 63 < 1
+    assert np.ptp(np.append(codes.codes, codes.zero_point)) >= 62
+
+
 @pytest.mark.parametrize("block", [1, 3, 1000])
 @pytest.mark.parametrize("clusters", [8, None])
 def test_noise_rounds_whole_blocks_of_a_filter(block: int, clusters: int | None) -> None:

@@ -112,7 +112,13 @@ def test_progress_counts_the_steps_and_ends_with_the_last(small: Dataset) -> Non
     ("field", "value"),
     [
         ("epochs", 0),
+        ("epochs", 1.5),
+        ("epochs", "3"),
         ("batch_size", 1),
+        ("batch_size", True),
+        ("seed", -1),
+        ("learning_rate", "0.01"),
+        ("checkpoint_every", None),
         ("learning_rate", 0.0),
         ("learning_rate", float("nan")),
         ("device", "tpu"),

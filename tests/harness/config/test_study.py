@@ -131,6 +131,7 @@ def test_an_unknown_device_is_named_with_the_known_ones(tmp_path: Path) -> None:
         ("recipe: {layers: [{match: first, bits: 9}]}", "recipe.layers[first].bits: must be"),
         ("recipe: {layers: [{match: last, bits: 3}]}", "leaves a layer up to 16 clusters, but 3 bits tell 8"),
         ("recipe: {layers: [{match: last, clusters: 9}]}", "leaves a layer up to 9 clusters, but 3 bits tell 8"),
+        ("training: {batch_size: 1}", "training.batch_size: Input should be greater than or equal to 2"),
         ("training: {augmentation: crop}", "training.augmentation: Input should be 'none', 'flip'"),
         ("training: {autocast: int8}", "training.autocast: Input should be 'none', 'bf16' or 'fp16'"),
         ("teacher: {members: 0}", "teacher.members: Input should be greater"),
