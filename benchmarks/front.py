@@ -27,6 +27,7 @@ from dccdka.lowering import lower
 from dccdka.models import ResNet8
 from dccdka.packing import accuracy as integer_accuracy
 from dccdka.packing import pack, read_artifact
+from dccdka.progress import Progress
 from dccdka.recipe import Recipe, Schedule
 from dccdka.teachers import NetworkTeacher, StoredLogits
 from dccdka.training import compress, train_teacher
@@ -117,7 +118,8 @@ def prepare_teacher(folder: Path) -> Path:
         teacher.load_state_dict(load_file(weights))
     else:
         checkpoint = weights.with_suffix(".checkpoint")
-        train_teacher(teacher, _dataset(), _training(TEACHER_EPOCHS, 0.005, seed=0), checkpoint=checkpoint)
+        settings = _training(TEACHER_EPOCHS, 0.005, seed=0)
+        train_teacher(teacher, _dataset(), settings, _EpochsTold("teacher"), checkpoint=checkpoint)
         save_file(teacher.state_dict(), weights)
         checkpoint.unlink()
     StoredLogits.compute(NetworkTeacher(teacher), _dataset(), augmentation="flip-shift", dtype="float16", path=path)
@@ -136,6 +138,7 @@ def train_student(student: Student, logits: Path, folder: Path) -> Result:
         StoredLogits.load(logits),
         training=_training(student.epochs, student.learning_rate, seed=0),
         checkpoint=checkpoint,
+        on_progress=_EpochsTold(student.name),
     )
     artifact = read_artifact(pack(lower(compressed, dataset.train.images[:CALIBRATION_IMAGES], dataset.normalization)))
     (folder / f"{artifact.sha256}.dcca").write_bytes(artifact.data)
@@ -172,6 +175,19 @@ def run(students: Sequence[Student], folder: Path, workers: int) -> list[Result]
                 raise
     wanted = {(student.name, student.epochs) for student in students}
     return sorted((r for r in kept if (r.student, r.epochs) in wanted), key=lambda result: result.artifact_bytes)
+
+
+class _EpochsTold:
+    """Says when an epoch of a training has begun."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.epoch = 0
+
+    def __call__(self, progress: Progress) -> None:
+        if progress.epoch > self.epoch:
+            self.epoch = progress.epoch
+            _say(f"{self.name}: {progress.step / progress.steps:.0%}, loss {progress.loss:.3f}")
 
 
 def _say(message: str) -> None:
