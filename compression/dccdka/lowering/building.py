@@ -115,8 +115,8 @@ class GraphBuilder:
         in_order = np.array_equal(value.order.ravel(), np.arange(value.order.size))
         if not in_order and not _in_torchs_order(channel_order_of(value.order, tensor)):
             raise LoweringError(
-                "the network returns a flattened image, or one with its channels or pixels rearranged; end it with a "
-                "linear layer or a pool to 1 x 1, and shuffle channels only before a layer"
+                f"{describe(self.output)}: the network returns a flattened image, or one with its channels or pixels "
+                "rearranged; end it with a linear layer or a pool to 1 x 1, and shuffle channels only before a layer"
             )
         if not self.operators:
             raise LoweringError("the network has no layers")
@@ -191,7 +191,9 @@ class GraphBuilder:
             call = self.calls[node]
             for source in call.inputs:
                 self._evaluate(source, values)
-            values[node] = call.run(values)
+            # cat((x,), 1) names an axis, which single values have not.
+            unchanged = isinstance(self.layers[node], Nothing)
+            values[node] = values[call.inputs[0]] if unchanged else call.run(values)
         return values[node]
 
     def _clamped(self, x: Value, layer: Clamp) -> Value:
@@ -373,7 +375,9 @@ class GraphBuilder:
         operands = (layer.first, layer.second) if isinstance(layer, Sum) else (call.inputs[0], call.inputs[-1])
         first, second = (self._value(x) for x in operands)
         if isinstance(layer, Quotient):
-            raise LoweringError(f"{describe(node)}: divides tensors by each other; divide by a number")
+            raise LoweringError(
+                f"{describe(node)}: divides tensors by each other, or has one as exponent; use a number"
+            )
         if isinstance(layer, Product) and not self._alike(first, second):
             if self._is_broadcast(first, second):
                 first, second = second, first

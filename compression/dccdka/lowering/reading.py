@@ -7,12 +7,12 @@ names; modules are read by the functions that they call.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, fx
+from torch import Tensor, fx, nn
 
 from dccdka.lowering.calls import PROBE_IMAGES, Call
 from dccdka.lowering.errors import LoweringError
@@ -90,11 +90,12 @@ def _refuse(condition: bool, call: Call, message: str) -> None:
         raise LoweringError(f"{describe(call.node)}: {message}")
 
 
-def _pair(value: int | tuple[int, ...], line: int = 0) -> tuple[int, int]:
-    """(y, x) of torch's argument; of one axis alone, x with `line` for y."""
-    if isinstance(value, int):
-        return value, value
-    return (value[0], value[1]) if len(value) == 2 else (line, value[0])
+def _pair(value: int | Sequence[int], line: int | None = None) -> tuple[int, int]:
+    """(y, x) of torch's argument, where one number stands for both; of a sequence's only axis, x with `line` for y."""
+    sizes = (value,) if isinstance(value, int) else tuple(value)
+    if len(sizes) == 2:
+        return sizes[0], sizes[1]
+    return sizes[0] if line is None else line, sizes[0]
 
 
 def _axis(call: Call, dim: int) -> int:
@@ -110,12 +111,13 @@ def _axis(call: Call, dim: int) -> int:
 def _convolution(call: Call, x: fx.Node) -> Weighted:
     module: Any = call.module
     _refuse(module.padding_mode != "zeros", call, f"padding_mode {module.padding_mode!r}; use 'zeros'")
-    kernel, stride = _pair(module.kernel_size, 1), _pair(module.stride, 1)
-    dilation = _pair(module.dilation, 1)
-    padding = _pair((0,) * len(module.kernel_size)) if module.padding == "valid" else module.padding
-    if padding == "same":  # torch puts the odd one below and right
-        padding = tuple(d * (k - 1) // 2 for d, k in zip(dilation, kernel, strict=True))
-    return Weighted(str(call.node.target), module, Window(kernel, stride, _pair(padding), dilation), module.groups)
+    one, none = (1, 0) if isinstance(module, nn.Conv1d) else (None, None)
+    kernel, stride, dilation = (_pair(value, one) for value in (module.kernel_size, module.stride, module.dilation))
+    if module.padding == "same":  # torch puts the odd one below and right
+        padding = dilation[0] * (kernel[0] - 1) // 2, dilation[1] * (kernel[1] - 1) // 2
+    else:
+        padding = _pair(0 if module.padding == "valid" else module.padding, none)
+    return Weighted(str(call.node.target), module, Window(kernel, stride, padding, dilation), module.groups)
 
 
 def _linear(call: Call, x: fx.Node) -> Weighted:
@@ -220,7 +222,7 @@ def _divide(call: Call, input: Any, other: Any, *, rounding_mode: str | None = N
     if isinstance(other, fx.Node):
         return _of_single_values(call)
     # As a tensor, so that 1 / 0 is infinite: then the values are, and are refused as such.
-    return _scaled(call, 1 / torch.as_tensor(other, dtype=torch.float64))
+    return _scaled(call, 1 / torch.as_tensor(other, dtype=torch.float64).detach())
 
 
 def _power(call: Call, input: Any, exponent: Any) -> Layer:
@@ -232,7 +234,7 @@ def _scaled(call: Call, constant: Any) -> Layer:
     channels = _per_channel(call, constant)
     if channels is not None:
         return Affine(channels, np.zeros_like(channels))
-    factor = float(constant)
+    factor = float(constant.detach() if isinstance(constant, Tensor) else constant)
     return Scale(factor) if factor > 0 and math.isfinite(factor) else Function()
 
 
@@ -259,13 +261,9 @@ def _join(call: Call, tensors: Any, dim: int = 0, *, axis: int | None = None) ->
 
 
 def _pool_window(kernel: Any, stride: Any, padding: Any, line: bool) -> Window:
-    def pair(value: Any, other: int) -> tuple[int, int]:
-        value = (value,) if line and isinstance(value, int) else value
-        return _pair(value if isinstance(value, int) else tuple(value), other)
-
+    one, none = (1, 0) if line else (None, None)
     # torch: no stride means windows side by side
-    stride = kernel if stride is None or stride == [] else stride
-    return Window(pair(kernel, 1), pair(stride, 1), pair(padding, 0))
+    return Window(_pair(kernel, one), _pair(stride or kernel, one), _pair(padding, none))
 
 
 def _average_pool(line: bool) -> Callable[..., Layer]:
@@ -312,7 +310,7 @@ def _max_pool(line: bool) -> Callable[..., Layer]:
         ceil_mode: bool = False,
         return_indices: bool = False,
     ) -> Maximum:
-        _refuse(dilation not in (1, (1,), (1, 1), [1, 1]), call, "dilation is not supported; use dilation=1")
+        _refuse(_pair(dilation) != (1, 1), call, "dilation is not supported; use dilation=1")
         _refuse(return_indices, call, "return_indices is not supported; leave it out")
         return Maximum(_pool_window(kernel_size, stride, padding, line))
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+import traceback
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, fx, nn
 
 from dccdka.datasets import Normalization
+from dccdka.function_reference import in_one_line
 from dccdka.lowering.errors import LoweringError
 
 _LINE = "users_line"
@@ -32,9 +35,11 @@ def trace(module: nn.Module) -> fx.GraphModule:
     tracer = _Tracer()
     try:
         graph = tracer.trace(module)
-    except (fx.proxy.TraceError, TypeError) as error:
+    except Exception as error:  # of torch.fx where something depends on a value, and whatever the module itself raises
+        line = _users_line(reversed(list(traceback.walk_tb(error.__traceback__))))
         raise LoweringError(
-            f"{type(module).__name__} cannot be traced: its forward depends on values ({error}); use fixed control flow"
+            f"{type(module).__name__}{f' ({line})' if line else ''} cannot be traced: its forward fails without values "
+            f"({in_one_line(error)}); use fixed control flow, the same for every image"
         ) from error
     return fx.GraphModule(tracer.root, graph, type(module).__name__)
 
@@ -68,7 +73,8 @@ def check_trace(module: nn.Module, inputs: Tensor, traced: Tensor) -> None:
         same = torch.allclose(module(inputs.clone()), traced, equal_nan=True)
     if not same:
         raise LoweringError(
-            f"{type(module).__name__} changes values in place that are used elsewhere; write x = x + y for x += y"
+            f"{type(module).__name__} gives other outputs when its operators are run in order: it changes values in "
+            "place that are used elsewhere (write x = x + y for x += y), or draws random numbers"
         )
 
 
@@ -77,20 +83,23 @@ class _Tracer(fx.Tracer):
 
     def create_node(self, *arguments: Any, **keywords: Any) -> fx.Node:
         node = super().create_node(*arguments, **keywords)
-        line = _users_line()
+        line = _users_line(traceback.walk_stack(sys._getframe()))
         if line is not None:
             node.meta[_LINE] = line
         return node
 
 
-def _users_line() -> str | None:
-    """file:line of the innermost call below `trace` that is neither torch's nor this file's; None if all are."""
-    frame = sys._getframe()
-    while frame is not None and frame.f_code is not trace.__code__:
+def _users_line(calls: Iterable[tuple[FrameType, int]]) -> str | None:
+    """file:line of the innermost call below `trace` that is neither torch's nor this file's; None if all are.
+
+    calls: frames with their lines, the innermost first.
+    """
+    for frame, line in calls:
+        if frame.f_code is trace.__code__:
+            break
         file = frame.f_code.co_filename
         if file != __file__ and not file.startswith((_TORCH, "<")):
-            return f"{_from_here(Path(file))}:{frame.f_lineno}"
-        frame = frame.f_back  # type: ignore[assignment]  # None at the outermost
+            return f"{_from_here(Path(file))}:{line}"
     return None
 
 

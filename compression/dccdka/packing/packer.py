@@ -102,16 +102,21 @@ def _with_header(graph: IntegerGraph, arena_bytes: int, body: bytes) -> bytes:
         len(graph.operators),
         graph.input,
         graph.output,
-        _float_bits(graph.tensors[graph.input].scale),
-        _float_bits(graph.tensors[graph.output].scale),
+        _float_bits("input", graph.tensors[graph.input].scale),
+        _float_bits("output", graph.tensors[graph.output].scale),
     )
     covered = covered[layout.CHECKSUM_FROM :] + body
     lead = struct.pack("<4sIII", layout.MAGIC, layout.VERSION, artifact_bytes, zlib.crc32(covered))
     return lead + covered
 
 
-def _float_bits(value: float) -> int:
-    return int(np.float32(value).view(np.uint32))
+def _float_bits(what: str, scale: float) -> int:
+    limits = np.finfo(np.float32)
+    if not limits.smallest_subnormal <= scale <= limits.max:
+        raise PackingError(
+            f"the {what}'s scale of {scale:g} is not a positive 32-bit number; scale the network's values"
+        )
+    return int(np.float32(scale).view(np.uint32))
 
 
 def _kind(operator: Operator) -> int:

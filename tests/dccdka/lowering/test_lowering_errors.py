@@ -37,6 +37,10 @@ def added_in_place(x):
     return y + before
 
 
+def raises_an_error(x):
+    raise KeyError("of its own")
+
+
 def relu_in_place_of_a_view(x):
     return x.flatten(1).relu_() + F.relu(x).flatten(1)
 
@@ -114,11 +118,14 @@ LINE = r"\(tests/dccdka/lowering/test_lowering_errors\.py:\d+\)"
         (lambda x: x.argmax(1) + 1, "argmax is lowered at the end"),
         (lambda x: x.argmax(), "keep the images apart"),
         (lambda x: F.dropout(x), "drops values at inference; pass training=self.training"),
-        (added_in_place, r"changes values in place .*; write x = x \+ y for x \+= y"),
+        (added_in_place, r"changes values in place .*write x = x \+ y for x \+= y"),
         (relu_in_place_of_a_view, "operator relu_ .*changes in place what others use too"),
         (relu_in_place_of_a_shared_value, "operator relu .*changes in place"),
         (lambda x: (x, x), "returns several values"),
-        (lambda x: F.relu(x) if x.sum() > 0 else x, "cannot be traced.*fixed control flow"),
+        (lambda x: F.relu(x) if x.sum() > 0 else x, rf"Applies {LINE} cannot be traced: .*fixed control flow"),
+        (raises_an_error, rf"Applies {LINE} cannot be traced: .*KeyError: 'of its own'"),
+        (lambda x: x + torch.rand(1), "or draws random numbers"),
+        (lambda x: F.relu(x) ** torch.sigmoid(x.mean((2, 3), keepdim=True)), "has one as exponent; use a number"),
         (lambda x: x @ torch.ones(3, 3), rf"operator matmul {LINE} fails on images of shape \(1, 28, 28\)"),
     ],
 )

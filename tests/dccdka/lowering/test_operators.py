@@ -96,7 +96,7 @@ def check(lowered, operators, steps=1.6):
         # Written out: all reads one value only, and is one table.
         *(lambda x: x * torch.sigmoid(x), lambda x: x * F.relu6(x + 3) / 6, lambda x: x * torch.tanh(F.softplus(x))),
         *(lambda x: x + x, lambda x: x.add(F.relu(x)), lambda x: F.relu(x) + F.relu6(x), lambda x: x - F.relu(x)),
-        lambda x: x / (1 + torch.exp(-x)),
+        *(lambda x: x / (1 + torch.exp(-x)), lambda x: torch.cat((x,), 1).sigmoid()),
     ],
 )
 def test_functions_of_single_values_are_one_table(lower_and_run, images, function):
@@ -361,6 +361,19 @@ def test_sequences_are_images_of_one_line_or_column(lower_and_run, images, axis)
     operators = [AveragePool, Convolution, MaxPool, Convolution, Lookup, AveragePool, AveragePool, Convolution]
     assert kinds(lowered.graph) == operators
     assert lowered.error_in_steps() <= 8
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: F.max_pool2d(x, (2,), (1,), (1,), [1]),
+        lambda x: F.avg_pool2d(x, [3], [], (1,)),
+        nn.Conv2d(6, 4, 3, stride=(2,), padding=(1,), dilation=(2,)),
+    ],
+)
+def test_one_number_in_a_tuple_is_for_both_axes(lower_and_run, images, function):
+    module = After(function) if isinstance(function, nn.Module) else of_x(function)
+    assert lower_and_run(module, images).error_in_steps() <= 2
 
 
 @pytest.mark.parametrize(

@@ -149,6 +149,13 @@ def test_padding_behind_the_image_beyond_a_byte_is_refused(behind):
             pack(graph)
 
 
+@pytest.mark.parametrize("scale", [0.0, 1e-50, 1e39, float("nan")])
+def test_a_scale_that_is_no_32_bit_number_is_refused(scale):
+    image = Tensor(1, 1, 1, 1.0, 0)
+    with pytest.raises(PackingError, match="the output's scale of .* is not a positive 32-bit number"):
+        pack(IntegerGraph((image, replace(image, scale=scale)), (ReLU(0, 1, 0),), 0, 1))
+
+
 def test_too_many_operators_are_refused():
     tensors = (Tensor(1, 1, 1, 1.0, 0),) * 601
     operators = tuple(ReLU(i, i + 1, 0) for i in range(600))
