@@ -179,7 +179,7 @@ def pack(
         recipe = config.recipe.recipe({**untrained, "final_sparsity": sparsity, "clusters": clusters, "bits": bits})
     except RecipeError as error:
         raise UsageError(str(error)) from None
-    artifact = pack_network(config, recipe, weights)
+    artifact = pack_network(config, recipe, weights, _say)
     _write(out, artifact)
     _say(f"{out}: {len(artifact)} bytes")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from dccdka.collaborative import post_training
@@ -17,10 +18,13 @@ from harness.results.folder import journaled_config
 from harness.results.journal import Journal
 from harness.search.preparation import network, study_dataset, to_artifact, verification_inputs
 
+Say = Callable[[str], None]
 
-def pack_network(config: StudyConfig, recipe: Recipe, weights: Path | None) -> bytes:
+
+def pack_network(config: StudyConfig, recipe: Recipe, weights: Path | None, say: Say) -> bytes:
     """The study's network as an artifact, compressed without training; weights: a safetensors file, else untrained.
 
+    say hears of every layer where the recipe cannot be followed to the letter.
     Raises UsageError naming the file when the weights are not those of this network, and when the network or the
     study's options for recipes do not suit one another.
     """
@@ -32,11 +36,15 @@ def pack_network(config: StudyConfig, recipe: Recipe, weights: Path | None) -> b
         except WeightsError as error:
             raise UsageError(str(error)) from None
     try:
-        return to_artifact(post_training(model, recipe), dataset)
+        compressed = post_training(model, recipe)
+        artifact = to_artifact(compressed, dataset)
     except NotPackable as error:
         raise UsageError(str(error)) from None
     except RecipeError as error:
         raise UsageError(f"recipe: {error}") from None
+    for note in compressed.notes:
+        say(note)
+    return artifact
 
 
 def export_candidate(journal: Journal, candidate_id: str, out: Path) -> list[Path]:

@@ -651,6 +651,15 @@ def test_channels_of_pruned_filters_are_exactly_zero_and_no_one_reads_them() -> 
     assert not (compressed.get_submodule("linear").weight == 0).all(1).any()
 
 
+def test_of_layers_that_are_pruned_together_the_smallest_share_counts_exactly() -> None:
+    recipe = Recipe(4, 0.7, None, 8, pruning="filters", layers=(LayerRule("depthwise", final_sparsity=0.34),))
+    layers = post_training(network(), recipe).layers
+    for name in ("1", "4"):
+        filters = layers[name].weights().reshape(6, -1)
+        assert np.count_nonzero(np.all(filters == 0, axis=1)) == pruned_count(0.34, 6) == 2
+    assert not np.any(np.all(layers["6"].weights() == 0, axis=1))
+
+
 def test_a_network_that_cannot_be_traced_can_be_pruned_by_layers() -> None:
     class Branching(nn.Module):
         def __init__(self) -> None:

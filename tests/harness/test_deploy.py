@@ -26,9 +26,15 @@ STUDY = StudyConfig.model_validate(
 def test_options_that_do_not_suit_the_network_are_told() -> None:
     recipe = Recipe(1, 0, None, 8, layers=(LayerRule("stage9.*", bits=4),))
     with pytest.raises(UsageError, match=r"^recipe: layers: the rule for 'stage9\.\*' matches no layer"):
-        pack_network(STUDY, recipe, None)
+        pack_network(STUDY, recipe, None, print)
+
+
+def test_a_layer_too_small_for_its_clusters_is_told() -> None:
+    said: list[str] = []
+    assert pack_network(STUDY, Recipe(1, 0.75, 64, 8), None, said.append)
+    assert said[0] == "layer conv: its 5 live weights are too few for 64 clusters; has 6"
 
 
 def test_weights_of_no_network_are_told(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"none\.safetensors: not a safetensors file"):
-        pack_network(STUDY, Recipe(1, 0, None, 8), tmp_path / "none.safetensors")
+        pack_network(STUDY, Recipe(1, 0, None, 8), tmp_path / "none.safetensors", print)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import tempfile
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
@@ -68,14 +70,15 @@ class StoredLogits(Teacher):
     ) -> Self:
         """What the teacher says of every variant of every training image; with a path, written there as .npy.
 
-        Beside the file, PATH.json says whose logits they are. The file appears when it is whole. Raises TeacherError.
+        Beside the file, PATH.json says whose logits they are. The file appears when it is whole. Without a path large
+        logits are in a temporary file that is mapped and has no name. Raises TeacherError.
         """
         teacher.check(dataset)
         variants = variants_of(augmentation)
         shape = (len(variants), teacher.members, len(dataset.train.labels), dataset.classes)
         about = {"augmentation": augmentation, "training_sha256": split_sha256(dataset.train)}
         if path is None:
-            values: NDArray[Any] = np.empty(shape, dtype)
+            values = _room_for(shape, np.dtype(dtype))
             _fill(values, teacher, dataset, augmentation, device)
             return cls(values, **about)  # type: ignore[arg-type]  # as made above
         unfinished = path.with_name(path.name + ".part")
@@ -161,6 +164,13 @@ def split_sha256(split: Split) -> str:
     digest.update(np.ascontiguousarray(split.images).data)
     digest.update(np.ascontiguousarray(split.labels).data)
     return digest.hexdigest()
+
+
+def _room_for(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    if math.prod(shape) * dtype.itemsize <= MAPPED_FROM_BYTES:
+        return np.empty(shape, dtype)
+    with tempfile.TemporaryFile(prefix="logits") as file:
+        return np.memmap(file, dtype, mode="w+", shape=shape)
 
 
 @torch.no_grad()

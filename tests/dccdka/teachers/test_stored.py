@@ -69,6 +69,18 @@ def test_a_large_file_is_mapped_and_gives_the_same(
     assert torch.equal(*both) and both[0].shape == (16, 10)
 
 
+def test_large_logits_that_no_one_keeps_are_mapped_too(
+    tiny: Dataset, network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    teacher = NetworkTeacher(network(1), network(2))
+    in_memory = StoredLogits.compute(teacher, tiny, augmentation="flip", device="cpu")
+    monkeypatch.setattr("dccdka.teachers.stored.MAPPED_FROM_BYTES", 1000)
+    mapped = StoredLogits.compute(teacher, tiny, augmentation="flip", device="cpu")
+    assert isinstance(mapped.values, np.memmap) and not isinstance(in_memory.values, np.memmap)
+    assert np.array_equal(mapped.values, in_memory.values)
+    teacher.prepare(training(tiny, augmentation="flip"))
+
+
 def test_logits_of_another_split_are_refused(tmp_path: Path, tiny: Dataset, network: Network) -> None:
     stored = StoredLogits.compute(NetworkTeacher(network(1)), tiny, device="cpu", path=tmp_path / "logits.npy")
     other = replace(tiny, train=Split(tiny.train.images[::-1], tiny.train.labels[::-1]))
