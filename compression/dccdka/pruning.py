@@ -47,7 +47,7 @@ def global_masks(weights: Sequence[Tensor], sparsity: float) -> list[Tensor]:
     total = sum(sizes)
     count = min(pruned_count(sparsity, total), total - len(weights))
     mask = mask_of_smallest(torch.cat(magnitudes), count)
-    return [part.view_as(weight).to(weight.dtype) for part, weight in zip(mask.split(sizes), weights, strict=True)]
+    return [part.view_as(weight).to(weight.dtype) for part, weight in zip(torch.split(mask, sizes), weights, strict=True)]
 
 
 def filter_norms(weight: Tensor) -> Tensor:

@@ -136,7 +136,7 @@ class WeightGroup(nn.Module):
         members = sum_over_members(self.mask, self.index, self.used.numel())
         self.used.copy_(members.view_as(self.used) > 0)
 
-    @torch.compiler.disable
+    @torch.compiler.disable  # type: ignore[untyped-decorator]  # untyped in torch
     def update(self) -> None:
         """Compute the weights of all layers for one training step from the parameters as they are now."""
         self._values = None
