@@ -46,8 +46,8 @@ def global_masks(weights: Sequence[Tensor], sparsity: float) -> list[Tensor]:
     sizes = [len(flat) for flat in magnitudes]
     total = sum(sizes)
     count = min(pruned_count(sparsity, total), total - len(weights))
-    mask = mask_of_smallest(torch.cat(magnitudes), count)
-    return [part.view_as(weight).to(weight.dtype) for part, weight in zip(torch.split(mask, sizes), weights, strict=True)]
+    parts = torch.split(mask_of_smallest(torch.cat(magnitudes), count), sizes)
+    return [part.view_as(weight).to(weight.dtype) for part, weight in zip(parts, weights, strict=True)]
 
 
 def filter_norms(weight: Tensor) -> Tensor:
