@@ -42,7 +42,12 @@ def build_model(spec: str, *, width: int | None = None, image_shape: tuple[int, 
             f"model {spec!r}: images must have at least {side}x{side} pixels, these have "
             f"{image_shape[1]}x{image_shape[2]}; enlarge them or use {network.similar}"
         )
-    return network.build(width, image_shape, classes)
+    try:
+        return network.build(width, image_shape, classes)
+    except (RuntimeError, MemoryError) as error:  # torch's, where memory does not suffice
+        raise ModelError(
+            f"model {spec!r}: cannot be built with width {width} ({in_one_line(error)}); take a smaller width"
+        ) from error
 
 
 def _build_users_model(spec: str, width: int | None, image_shape: tuple[int, int, int], classes: int) -> nn.Module:

@@ -25,7 +25,7 @@ def multiply_accumulates(model: nn.Module, image_shape: tuple[int, int, int]) ->
         assert isinstance(weight, Tensor)
         total += output.numel() * weight[0].numel()
 
-    layers = [module for module in model.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+    layers = [module for module in model.modules() if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Linear)]
     hooks = [layer.register_forward_hook(count) for layer in layers]
     was_training = {module: module.training for module in model.modules()}
     try:

@@ -92,6 +92,11 @@ def test_a_benchmarks_network_comes_in_one_size(width: int, image_shape: tuple[i
         build_model("mlperf-ic", width=width, image_shape=image_shape, classes=classes)
 
 
+def test_a_width_that_no_memory_holds_is_refused() -> None:
+    with pytest.raises(ModelError, match=r"'resnet8': cannot be built with width \d+ .*; take a smaller width"):
+        build_model("resnet8", width=2**50, image_shape=(1, 28, 28), classes=10)
+
+
 def test_a_width_below_one_is_refused() -> None:
     with pytest.raises(ModelError, match="width must be at least 1, got 0"):
         build_model("resnet8", width=0, image_shape=(1, 28, 28), classes=10)

@@ -83,6 +83,11 @@ def test_multiply_accumulates_agree_with_published_figures(name: str, billions: 
     assert round(multiply_accumulates(published(name), NETWORKS[name].image_shape) / 1e9, 3) == billions
 
 
+def test_convolutions_of_sequences_are_counted() -> None:
+    model = nn.Sequential(nn.Flatten(2), nn.Conv1d(3, 4, 5, padding=2))
+    assert multiply_accumulates(model, (3, 2, 6)) == 12 * 4 * 3 * 5
+
+
 def test_counting_leaves_the_model_as_it_was() -> None:
     model = build_model("mobilenetv2", width=8, image_shape=(3, 32, 32), classes=4)
     model.features.eval()  # type: ignore[union-attr]

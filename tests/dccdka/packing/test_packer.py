@@ -152,7 +152,7 @@ def test_padding_behind_the_image_beyond_a_byte_is_refused(behind):
 @pytest.mark.parametrize("scale", [0.0, 1e-50, 1e39, float("nan")])
 def test_a_scale_that_is_no_32_bit_number_is_refused(scale):
     image = Tensor(1, 1, 1, 1.0, 0)
-    with pytest.raises(PackingError, match="the output's scale of .* is not a positive 32-bit number"):
+    with pytest.raises(PackingError, match=r"the output's scale of .* is not a positive 32-bit number"):
         pack(IntegerGraph((image, replace(image, scale=scale)), (ReLU(0, 1, 0),), 0, 1))
 
 
