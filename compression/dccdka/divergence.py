@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import ParametrizationList, is_parametrized
 from torch.utils.hooks import RemovableHandle
 
 
@@ -57,11 +58,13 @@ def first_bad_layer(model: nn.Module, images: Tensor) -> str | None:
     handles: list[RemovableHandle] = []
     for name, module in model.named_modules():
         # The steps of a compression are modules inside the layer whose weight they make.
-        layer = name.split(".parametrizations")[0]
-        if next(module.children(), None) is None or layer == name:
+        layer, inside, _ = name.partition(".parametrizations")
+        if isinstance(module, ParametrizationList):
+            handles.append(module.register_forward_hook(_output_hook(layer, "weights")))
+        elif not inside:
             handles.append(module.register_forward_pre_hook(_weights_hook(layer)))
-        if next(module.children(), None) is None or hasattr(module, "parametrizations"):
-            handles.append(module.register_forward_hook(_output_hook(layer, inside=layer != name)))
+            if next(module.children(), None) is None or is_parametrized(module):
+                handles.append(module.register_forward_hook(_output_hook(layer, "output")))
     try:
         with torch.no_grad():
             model(images)
@@ -81,9 +84,7 @@ def _weights_hook(layer: str) -> Callable[[nn.Module, Any], None]:
     return check
 
 
-def _output_hook(layer: str, *, inside: bool) -> Callable[[nn.Module, Any, Any], None]:
-    what = "weights" if inside else "output"
-
+def _output_hook(layer: str, what: str) -> Callable[[nn.Module, Any, Any], None]:
     def check(module: nn.Module, inputs: Any, output: Any) -> None:
         if isinstance(output, Tensor) and not is_finite(output):
             raise _Found(f"the {what} of {layer or 'the network'}")

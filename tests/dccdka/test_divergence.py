@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from dccdka.collaborative.weights import WeightGroup
 from dccdka.datasets import Dataset
 from dccdka.divergence import first_bad_layer
 from dccdka.learner import Learner
@@ -53,6 +54,36 @@ def test_weights_that_are_not_finite_are_named_by_their_layer(tiny: Dataset, rec
             train_teacher(student, tiny, CONFIG)
         else:
             compress(student, tiny, recipe, training=CONFIG)
+
+
+@pytest.mark.parametrize("clusters", [8, None])
+@pytest.mark.parametrize("at", [3, 7], ids=["pruning", "clusters"])
+@pytest.mark.parametrize("layer", ["0", "5"])
+def test_weights_that_become_infinite_on_the_way_are_named_by_step_and_layer(
+    tiny: Dataset, layer: str, at: int, clusters: int | None
+) -> None:
+    """Of a compressed layer, whatever the weights of that phase are made of."""
+
+    class Ruined(nn.Conv2d):
+        calls = 0
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.calls += self.training
+            if self.calls == at:
+                for module in student.modules():
+                    if isinstance(module, WeightGroup):
+                        ruin(module, ["0", "5"].index(layer))
+            return super().forward(x)
+
+    def ruin(group: WeightGroup, position: int) -> None:
+        with torch.no_grad():
+            (group.centroids[position, 1:] if group.shared else group.original(position)).fill_(float("inf"))
+            group.update()
+
+    student = explosive()
+    student[0] = Ruined(1, 4, 3, stride=4)
+    with pytest.raises(DivergedError, match=f"at step {at} of 8: the student: the weights of {layer} is the first"):
+        compress(student, tiny, replace(RECIPE, clusters=clusters), training=CONFIG)
 
 
 def test_where_each_look_would_wait_the_first_bad_step_is_told_later_and_the_weights_stay(
