@@ -81,6 +81,17 @@ def test_an_interrupted_training_ends_in_the_bits_of_one_that_was_not(
     assert_same_bits(trained(tiny, with_dropout(network, 5), network(1), file), whole)
 
 
+def test_between_two_epochs_a_training_goes_on_with_the_batches_of_the_next(
+    tmp_path: Path, tiny: Dataset, network: Network
+) -> None:
+    whole = trained(tiny, network(0), network(1), None, batch_size=14)
+    file = tmp_path / "c.safetensors"
+    with pytest.raises(Interrupted):
+        trained(tiny, network(0), network(1), file, 10, batch_size=14)
+    assert int(load_file(file)["step"]) == 9 == len(tiny.train.labels) // 14
+    assert_same_bits(trained(tiny, network(0), network(1), file, batch_size=14), whole)
+
+
 @pytest.mark.parametrize(
     "recipe",
     [
