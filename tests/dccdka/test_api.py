@@ -74,7 +74,7 @@ def test_every_kind_of_teacher_teaches(tiny: Dataset, network: Network, kind: st
 
 
 def test_data_may_be_named(network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "users_data.py").write_text(
+    (tmp_path / "named_data.py").write_text(
         "import numpy as np\n"
         "def load():\n"
         "    r = np.random.default_rng(0)\n"
@@ -84,7 +84,7 @@ def test_data_may_be_named(network: Network, tmp_path: Path, monkeypatch: pytest
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     seen: list[dccdka.Progress] = []
-    dccdka.compress(network(0), "users_data:load", RECIPE, training=CONFIG, on_progress=seen.append)
+    dccdka.compress(network(0), "named_data:load", RECIPE, training=CONFIG, on_progress=seen.append)
     assert seen[-1].step == seen[-1].steps == 2 * (1000 // 16)
 
 
