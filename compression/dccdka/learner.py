@@ -44,10 +44,11 @@ class Learner:
         self.device = device
         self.steps = steps
         self.recipe = recipe
+        # The centroids that come next are trained too, but alone they would do nothing.
+        if not any(parameter.requires_grad for parameter in model.parameters()):
+            raise TrainingConfigError(f"model: {name} has no parameter that could be trained")
         self.collaboration = Collaboration(model, recipe, steps=steps) if recipe is not None else None
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        if not trained:
-            raise TrainingConfigError(f"model: {name} has no parameter that could be trained")
         self._optimizer = torch.optim.Adam(trained, lr=config.learning_rate, fused=True)
         # Half-precision gradients underflow without a scale; those of bf16 have the range of float32.
         self._type = _AUTOCAST_TYPES[config.autocast]

@@ -21,7 +21,7 @@ from dccdka.fitting import fit
 from dccdka.learner import Learner
 from dccdka.progress import OnProgress, ignore_progress
 from dccdka.recipe import Recipe
-from dccdka.teachers import NetworkTeacher, StoredLogits, Teacher, TeacherError, Training
+from dccdka.teachers import NetworkTeacher, ParallelTeacher, StoredLogits, Teacher, TeacherError, Training
 from dccdka.teachers.stored import split_sha256
 from dccdka.training_config import TrainingConfig, TrainingConfigError, resolve_device
 
@@ -102,6 +102,8 @@ def compress(
     device = batches.labels.device
     lessons = None
     if (chosen := _as_teacher(teacher)) is not None:
+        if isinstance(chosen, ParallelTeacher) and model in chosen.networks:
+            raise TeacherError("teacher: is the student itself, which cannot learn beside itself; give another network")
         lessons = chosen.prepare(Training(dataset, training, device, steps))
 
     def loss_of(logits: Tensor, batch: Batch, step: int) -> Tensor:

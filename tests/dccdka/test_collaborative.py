@@ -16,6 +16,7 @@ from torch.nn.utils import parametrize
 
 from dccdka.collaborative import Collaboration, CompressedModel, compressible_layers, post_training, worst_case
 from dccdka.collaborative.filters import filter_structure
+from dccdka.divergence import DivergedError
 from dccdka.pruning import pruned_count
 from dccdka.recipe import CentroidInit, LayerRule, PruningMode, Recipe, RecipeError, Schedule
 
@@ -478,6 +479,21 @@ def test_a_finished_model_may_be_compressed_again_but_not_by_what_finished_it() 
         collaboration.finalize()
     again = Recipe(4, 0.75, 4, 3)
     assert_holds(post_training(once.module, again), again)
+
+
+@pytest.mark.parametrize("clusters", [8, None])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_have_no_codes_and_the_layer_is_named(value: float, clusters: int | None) -> None:
+    model = network()
+    with torch.no_grad():
+        model.get_submodule("4").weight[2, 0, 1, 1] = value
+    with pytest.raises(DivergedError, match=r"^the weights of 4 are not finite"):
+        post_training(model, Recipe(4, 0.5, clusters, 4))
+
+
+def test_a_training_of_no_steps_is_refused() -> None:
+    with pytest.raises(RecipeError, match=r"^steps: must be 1 or more, got 0"):
+        Collaboration(network(), Recipe(4, 0.5, 4, 4), steps=0)
 
 
 @pytest.mark.parametrize("clusters", [8, None])

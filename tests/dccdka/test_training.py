@@ -141,6 +141,11 @@ def test_a_batch_larger_than_the_data_is_refused_with_both_figures(small: Datase
         compress(model(small, width=2), small, RECIPE, training=config)
 
 
+def test_a_network_that_is_frozen_as_a_whole_is_refused(small: Dataset) -> None:
+    with pytest.raises(TrainingConfigError, match=r"^model: the student has no parameter that could be trained"):
+        compress(model(small, width=2).requires_grad_(False), small, RECIPE, training=TrainingConfig(device="cpu"))
+
+
 def test_data_without_images_are_refused(small: Dataset) -> None:
     empty = replace(small, train=head(small.train, 0))
     with pytest.raises(TrainingConfigError, match="more than the 0 training images"):

@@ -13,8 +13,9 @@ from dccdka.collaborative.layers import CompressedLayer, compressed_layers
 from dccdka.collaborative.pruner import FilterPruner, GlobalPruner, GroupedLayer, LayerPruner, Pruner
 from dccdka.collaborative.result import CompressedModel, LayerCodes
 from dccdka.collaborative.weights import WeightGroup
+from dccdka.divergence import DivergedError
 from dccdka.pruning import pruned_count
-from dccdka.recipe import Recipe
+from dccdka.recipe import Recipe, RecipeError
 from dccdka.schedule import Timeline
 
 
@@ -29,10 +30,12 @@ class Collaboration:
 
     notes: where the recipe cannot be followed to the letter, a sentence for each layer. Raises RecipeError when a rule
     matches no layer, when there is no layer or the weight of one is not its own, and when filters are to be pruned of a
-    network that torch.fx cannot trace.
+    network that torch.fx cannot trace, and when there are no steps.
     """
 
     def __init__(self, model: nn.Module, recipe: Recipe, steps: int) -> None:
+        if steps < 1:
+            raise RecipeError(f"steps: must be 1 or more, got {steps}")
         self.model = model
         self.recipe = recipe
         self.timeline = Timeline.of(recipe.schedule, steps)
@@ -83,12 +86,14 @@ class Collaboration:
         """Take the parametrizations off; the model, now plain and in eval mode, becomes the result's module.
 
         Steps that the schedule had not reached are carried out first. Once quantisation has begun the weights are those
-        that the model has in eval mode. Raises RuntimeError when called again.
+        that the model has in eval mode. Raises DivergedError when weights are not finite, and RuntimeError when called
+        again.
         """
         self._require_unfinished()
-        self._finalized = True
         if not self.clustered:
             self._begin_clustering()
+        self._require_finite()
+        self._finalized = True
         self._note_unfilled_clusters()
         layers = {layer.name: self._plain(layer) for layer in self.layers}
         self._pruner.finalize()
@@ -147,6 +152,14 @@ class Collaboration:
         asked = layer.settings.clusters
         if asked is not None and asked > live + 1:
             self._note(layer.name, f"its {live} live weights are too few for {asked} clusters; has {live + 1}")
+
+    def _require_finite(self) -> None:
+        for layer in self.layers:
+            if not layer.group.has_codes(layer.position):
+                raise DivergedError(
+                    f"the weights of {layer.name} are not finite, so there are no codes for them; lower the learning"
+                    " rate, or begin with finite weights"
+                )
 
     def _require_unfinished(self) -> None:
         if self._finalized:

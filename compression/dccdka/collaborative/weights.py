@@ -19,6 +19,7 @@ from torch.nn.utils import parametrize
 from dccdka.clustering import assign_rows, k_means, means_of_members, sum_over_members
 from dccdka.collaborative.layers import CompressedLayer
 from dccdka.collaborative.result import LayerCodes
+from dccdka.divergence import is_finite
 from dccdka.quantization import (
     dequantize,
     noisy_blocks,
@@ -159,6 +160,11 @@ class WeightGroup(nn.Module):
         if self._values is None:
             self.update()
         return self._values[position]  # type: ignore[index]  # update made it
+
+    def has_codes(self, position: int) -> bool:
+        """Whether a layer's weights are finite, so that codes can stand for them."""
+        scale, _, codes = self._quantized(position)
+        return is_finite(scale) and is_finite(codes)
 
     @torch.no_grad()
     def codes(self, position: int) -> LayerCodes:

@@ -11,7 +11,10 @@ from dccdka.teachers.teacher import FixedTeacher, TeacherError
 
 
 class NetworkTeacher(FixedTeacher):
-    """One trained network, or several, whose softened probabilities are averaged (Hinton et al., arXiv:1503.02531)."""
+    """One trained network, or several, whose softened probabilities are averaged (Hinton et al., arXiv:1503.02531).
+
+    They are left in eval mode, on the CPU.
+    """
 
     def __init__(self, *networks: nn.Module) -> None:
         if not networks:

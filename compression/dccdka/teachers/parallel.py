@@ -25,6 +25,8 @@ class ParallelTeacher(Teacher):
     def __init__(self, *networks: nn.Module, recipe: Recipe | None = None) -> None:
         if not networks:
             raise TeacherError("teacher: an ensemble needs at least one network")
+        if len(set(networks)) < len(networks):
+            raise TeacherError("teacher: a network is in the ensemble twice; give copies of it other weights")
         self.networks = networks
         self.recipe = recipe
         self.compressed: tuple[CompressedModel, ...] = ()

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
 from dccdka.datasets import Dataset
 from dccdka.recipe import Recipe
-from dccdka.teachers import ParallelTeacher
+from dccdka.teachers import ParallelTeacher, TeacherError
 from dccdka.training import TrainingConfig, compress, train_teacher
 
 Network = Callable[[int], nn.Module]
@@ -42,6 +43,14 @@ def test_it_learns_from_the_variants_and_in_the_type_of_the_student(tiny: Datase
     train_teacher(alone, tiny, config)
     for (name, got), want in zip(beside.state_dict().items(), alone.state_dict().values(), strict=True):
         assert torch.equal(got, want), name
+
+
+def test_networks_that_cannot_learn_beside_the_student_are_refused(tiny: Dataset, network: Network) -> None:
+    student, twin = network(0), network(1)
+    with pytest.raises(TeacherError, match="is the student itself"):
+        compress(student, tiny, RECIPE, ParallelTeacher(twin, student), training=CONFIG)
+    with pytest.raises(TeacherError, match="in the ensemble twice"):
+        ParallelTeacher(twin, twin)
 
 
 def test_an_ensemble_is_compressed_by_the_same_steps(tiny: Dataset, network: Network) -> None:
