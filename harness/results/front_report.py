@@ -46,6 +46,7 @@ def _candidate(candidate: Candidate, on_front: bool) -> dict[str, Any]:
         "accuracy_test": training.accuracy_test if training else None,
         "artifact_bytes": training.artifact_bytes if training else None,
         "artifact_sha256": training.artifact_sha256 if training else None,
+        "notes": list(training.notes) if training else [],
         "training_starts": candidate.training_starts,
         "training_steps": training.steps if training else 0,
         "verified_inputs": min((run.verified_inputs for run in candidate.runs), default=0),
@@ -103,7 +104,9 @@ def as_tables(study: str, candidates: Sequence[Candidate], objectives: Objective
     share = hypervolume(candidates, objectives)
     table.caption = f"~ estimated. {states}. Hypervolume {share:.4f}, relative to {objectives.baseline}."
     recipes = () if recipes_beside else (_recipes(chosen), Text(""))
-    return Group(table, Text(""), *recipes, _others(chosen, objectives))
+    notes = [f"{c.id}: {note}" for c in chosen if c.training is not None for note in c.training.notes]
+    told = (Text("\n".join(notes)), Text("")) if notes else ()
+    return Group(table, Text(""), *recipes, *told, _others(chosen, objectives))
 
 
 def _no_front(study: str, candidates: Sequence[Candidate]) -> RenderableType:

@@ -105,6 +105,7 @@ class Journal:
                     accuracy_validation=training.accuracy_validation,
                     accuracy_test=training.accuracy_test,
                     artifact_sha256=training.artifact_sha256,
+                    notes=list(training.notes),
                 )
             )
             row = _candidate_row(session, candidate_id)
@@ -237,6 +238,7 @@ def _candidate(session: Session, row: CandidateRow) -> Candidate:
             artifact_sha256=sha,
             # Without the content, which may be large: all candidates are read again and again.
             artifact_bytes=session.scalars(select(ArtifactRow.size).filter_by(sha256=sha)).one(),
+            notes=tuple(training_row.notes),
         )
         run_rows = session.scalars(select(DeviceRunRow).filter_by(artifact_sha256=sha).order_by(DeviceRunRow.id)).all()
         runs = tuple(_run(run_row) for run_row in run_rows)

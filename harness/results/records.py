@@ -36,7 +36,10 @@ class DeviceRun:
 
 @dataclass(frozen=True)
 class Training:
-    """A finished training. seconds: time of each stage (train, lower, pack, evaluate)."""
+    """A finished training. seconds: time of each stage (train, pack, evaluate).
+
+    notes: where the recipe could not be followed to the letter, as where a layer is too small for its clusters.
+    """
 
     steps: int
     seconds: Mapping[str, float]
@@ -44,6 +47,7 @@ class Training:
     accuracy_test: float
     artifact_sha256: str
     artifact_bytes: int
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

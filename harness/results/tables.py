@@ -7,11 +7,11 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import JSON
 
 # Raise when a table changes: a journal of another version is refused by name instead of misread.
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 class Base(DeclarativeBase):
-    type_annotation_map = {dict[str, object]: JSON, list[dict[str, object]]: JSON}  # noqa: RUF012 - SQLAlchemy's form
+    type_annotation_map = {dict[str, object]: JSON, list[dict[str, object]]: JSON, list[str]: JSON}  # noqa: RUF012 - SQLAlchemy's form
 
 
 class FactRow(Base):
@@ -48,6 +48,7 @@ class TrainingRow(Base):
     accuracy_validation: Mapped[float]
     accuracy_test: Mapped[float]
     artifact_sha256: Mapped[str] = mapped_column(ForeignKey("artifacts.sha256"))
+    notes: Mapped[list[str]]
 
 
 class ArtifactRow(Base):

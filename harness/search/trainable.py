@@ -93,6 +93,7 @@ def _train(
             accuracy_test=test,
             artifact_sha256=sha256(artifact).hexdigest(),
             artifact_bytes=len(artifact),
+            notes=compressed.notes,
         ),
         artifact,
     )

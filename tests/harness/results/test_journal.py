@@ -17,7 +17,7 @@ from harness.results.records import DeviceRun, Training
 
 ARTIFACT = b"artifact bytes"
 SHA = sha256(ARTIFACT).hexdigest()
-TRAINING = Training(100, {"train": 1.5}, 0.9, 0.89, SHA, len(ARTIFACT))
+TRAINING = Training(100, {"train": 1.5}, 0.9, 0.89, SHA, len(ARTIFACT), ("layer a: has 3 clusters",))
 RUN = DeviceRun(
     SHA,
     "stm32f405",
@@ -121,8 +121,8 @@ def test_a_damaged_journal_is_told_with_its_file_and_what_is_wrong(
 
 
 def test_a_journal_of_another_version_is_named_as_such(journal: Journal) -> None:
-    journal.set_fact("schema", {"version": 3})
-    with pytest.raises(UsageError, match=r"journal\.sqlite: is a journal of version 3, this program reads version 2"):
+    journal.set_fact("schema", {"version": 4})
+    with pytest.raises(UsageError, match=r"journal\.sqlite: is a journal of version 4, this program reads version 3"):
         Journal(journal.url)
 
 
