@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from dccdka.recipe import Recipe as Recipe
     from dccdka.recipe import RecipeError as RecipeError
     from dccdka.recipe import Schedule as Schedule
+    from dccdka.schedule import schedule_curves as schedule_curves
+    from dccdka.stacked import compress_stacked as compress_stacked
     from dccdka.teachers import NetworkTeacher as NetworkTeacher
     from dccdka.teachers import OnnxTeacher as OnnxTeacher
     from dccdka.teachers import ParallelTeacher as ParallelTeacher
@@ -65,6 +67,7 @@ _HOMES = {
     "accuracy": "training",
     "build_model": "models",
     "compress": "training",
+    "compress_stacked": "stacked",
     "distillation_loss": "distillation",
     "learning_rate_factor": "learning_rate",
     "load_dataset": "datasets",
@@ -72,6 +75,7 @@ _HOMES = {
     "lower": "lowering",
     "pack": "packing",
     "post_training": "collaborative",
+    "schedule_curves": "schedule",
     "train_teacher": "training",
 }
 __all__ = list(_HOMES)
