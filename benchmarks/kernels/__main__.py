@@ -16,7 +16,7 @@ import torch
 
 from benchmarks.kernels.baselines import SOURCE
 from benchmarks.kernels.cases import MODELS, RECIPES, make_case
-from benchmarks.kernels.cores import MACHINES
+from benchmarks.kernels.counting import MACHINES
 from benchmarks.kernels.errors import KernelBenchmarkError
 from benchmarks.kernels.program import BUILD, build_plugin
 from benchmarks.kernels.rows import Row, measure

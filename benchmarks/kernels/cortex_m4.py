@@ -5,8 +5,8 @@ section 3.3.2. What it leaves open, and how it is taken here:
 
 - P, the refill of the pipeline after a taken branch, is 1 to 3, "depending on the alignment and width of the target
   instruction, and whether the processor manages to speculate the address early": 1 where the address is in the
-  instruction, 3 where it comes out of a register or memory, and 1 more where a 32-bit instruction at an odd halfword
-  is the target of the former.
+  instruction, 2 where it is in a register, 3 where it comes out of memory ("at least", says 3.3.2 of LDR PC, TBB and
+  TBH); and 1 more where the target is a 32-bit instruction at an odd halfword, which takes two fetches.
 - A division takes 2 to 12 cycles by its operands: 12.
 - IT may be folded into the instruction before: it is not, 1 cycle. What an IT block skips costs as if it were executed.
 - The additional cycles that LDR Rx, [PC, #imm] "might" take, and 32-bit loads at odd halfwords that "might not pipeline
@@ -25,57 +25,25 @@ from itertools import pairwise
 from benchmarks.kernels.counting import Block
 from benchmarks.kernels.disassembly import Instruction
 from benchmarks.kernels.errors import KernelBenchmarkError
+from benchmarks.kernels.mnemonics import (
+    DIVIDES,
+    DOUBLE,
+    EXCLUSIVE_STORES,
+    IMMEDIATE_BRANCHES,
+    LOADS,
+    LONG_RESULT,
+    MULTIPLE,
+    ONE_CYCLE,
+    STORES,
+    TABLE_BRANCHES,
+    WITHOUT_RESULT,
+    base_name,
+)
 
-REFILL_DIRECT, REFILL_INDIRECT, REFILL_UNALIGNED_TARGET = 1, 3, 1
+REFILL_IMMEDIATE, REFILL_REGISTER, REFILL_MEMORY, REFILL_UNALIGNED_TARGET = 1, 2, 3, 1
 DIVIDE = 12
 ADDRESS_STALL = 1
 
-_CONDITIONS = "eq ne cs hs cc lo mi pl vs vc hi ls ge lt gt le".split()
-_FLAG_SETTING = frozenset("adc add and asr bic eor lsl lsr mov mul mvn neg orn orr ror rrx rsb sbc sub".split())
-_WITHOUT_RESULT = frozenset("clrex cmn cmp nop sev teq tst".split())
-_PARALLEL = frozenset(
-    prefix + operation
-    for prefix in ("s", "q", "sh", "u", "uq", "uh")
-    for operation in ("add8", "add16", "sub8", "sub16", "asx", "sax")
-)
-_MULTIPLIES = frozenset(
-    """mla mls smull umull smlal umlal umaal smmul smmulr smmla smmlar smmls smmlsr smuad smuadx smusd smusdx smlad smladx
-    smlsd smlsdx smlald smlaldx smlsld smlsldx smulwb smulwt smlawb smlawt""".split()
-) | {f"{name}{x}{y}" for name in ("smul", "smla", "smlal") for x in "bt" for y in "bt"}
-_ONE_CYCLE = (
-    _FLAG_SETTING
-    | _WITHOUT_RESULT
-    | _PARALLEL
-    | _MULTIPLIES
-    | frozenset(
-        """adr addw subw movw movt clz rbit rev rev16 revsh sel ssat ssat16 usat usat16 pkhbt pkhtb bfc bfi sbfx ubfx
-        sxtb sxtb16 sxth uxtb uxtb16 uxth sxtab sxtab16 sxtah uxtab uxtab16 uxtah usad8 usada8
-        qadd qsub qdadd qdsub""".split()
-    )
-)
-_LONG_RESULT = re.compile(r"[su]mull|[su]mlal.*|umaal|smlsld.*")
-_IT = re.compile(r"it[te]{0,3}")
-_LOADS = frozenset("ldr ldrb ldrh ldrsb ldrsh ldrt ldrbt ldrht ldrsbt ldrsht ldrex ldrexb ldrexh".split())
-_STORES = frozenset("str strb strh strt strbt strht".split())
-_EXCLUSIVE_STORES = frozenset("strex strexb strexh".split())
-_MULTIPLE = frozenset("ldm ldmia ldmdb ldmfd stm stmia stmdb push pop".split())
-_DOUBLE = frozenset(("ldrd", "strd"))
-_DIRECT_BRANCHES = frozenset("b bl cbz cbnz".split())
-_INDIRECT_BRANCHES = frozenset("bx blx".split())
-_TABLE_BRANCHES = frozenset("tbb tbh".split())
-_DIVIDES = frozenset("sdiv udiv".split())
-_KNOWN = (
-    _ONE_CYCLE
-    | _LOADS
-    | _STORES
-    | _EXCLUSIVE_STORES
-    | _MULTIPLE
-    | _DOUBLE
-    | _DIRECT_BRANCHES
-    | _INDIRECT_BRANCHES
-    | _TABLE_BRANCHES
-    | _DIVIDES
-)
 _REGISTER = re.compile(r"\b(?:r\d+|sl|fp|ip|sp|lr|pc)\b")
 
 
@@ -107,42 +75,30 @@ def _cycles_of(sequence: Sequence[Instruction], block: Block) -> int:
 
 
 def _refill(branch: Instruction) -> int:
-    return REFILL_DIRECT if base_name(branch) in _DIRECT_BRANCHES else REFILL_INDIRECT
+    name = base_name(branch)
+    if name in IMMEDIATE_BRANCHES:
+        return REFILL_IMMEDIATE
+    return REFILL_MEMORY if name in LOADS | MULTIPLE | TABLE_BRANCHES else REFILL_REGISTER
 
 
 def _unaligned_target(target: Instruction) -> int:
     return REFILL_UNALIGNED_TARGET if target.size == 4 and target.address % 4 else 0
 
 
-def base_name(instruction: Instruction) -> str:
-    """Without condition and S. Raises KernelBenchmarkError if it has no price."""
-    name = instruction.name
-    if name in _KNOWN or _IT.fullmatch(name):
-        return name
-    for condition in ("", *_CONDITIONS):
-        stem = name.removesuffix(condition)
-        if condition and stem != name and stem in _KNOWN:
-            return stem
-        if name.endswith(f"s{condition}") and (plain := name.removesuffix(f"s{condition}")) in _FLAG_SETTING:
-            return plain
-    at = f"{instruction.address:#x}: {name} {instruction.operands}"
-    raise KernelBenchmarkError(f"{at}: no cycles are known for it; give it a price in benchmarks/kernels/cortex_m4.py")
-
-
 def _alone(instruction: Instruction) -> int:
     """Cycles without a neighbour, tables 3-1 and 3-2; a taken branch without P."""
     name = base_name(instruction)
-    if name in _STORES:  # "STR Rx,[Ry,#imm] is always one cycle"
+    if name in STORES:  # "STR Rx,[Ry,#imm] is always one cycle"
         return 2 if _is_register_offset(instruction) else 1
-    if name in _LOADS or name in _EXCLUSIVE_STORES:
+    if name in LOADS or name in EXCLUSIVE_STORES:
         return 2
-    if name in _DOUBLE:
+    if name in DOUBLE:
         return 3
-    if name in _MULTIPLE:
+    if name in MULTIPLE:
         return 1 + len(_REGISTER.findall(instruction.operands.partition("{")[2]))
-    if name in _DIVIDES:
+    if name in DIVIDES:
         return DIVIDE
-    if name in _TABLE_BRANCHES:
+    if name in TABLE_BRANCHES:
         return 3  # "two cycles for the load, one cycle for the add, and three cycles for the pipeline reload"
     return 1
 
@@ -153,10 +109,10 @@ def _paired(before: Instruction, now: Instruction) -> int:
     address = _address_registers(now, name)
     if not address:
         return 0
-    if earlier in _LOADS:
-        pipelined = name in _LOADS or name in _EXCLUSIVE_STORES or (name in _STORES and _is_register_offset(now))
+    if earlier in LOADS:
+        pipelined = name in LOADS or name in EXCLUSIVE_STORES or (name in STORES and _is_register_offset(now))
         return -1 if pipelined and _results(before, earlier).isdisjoint(address) else 0
-    is_data_processing = earlier in _ONE_CYCLE or earlier in _DIVIDES
+    is_data_processing = earlier in ONE_CYCLE or earlier in DIVIDES
     return ADDRESS_STALL if is_data_processing and not _results(before, earlier).isdisjoint(address) else 0
 
 
@@ -172,13 +128,13 @@ def _address_registers(instruction: Instruction, name: str) -> frozenset[str]:
     """The registers that a load's or store's address is made of; none for what is neither."""
     if name in ("push", "pop"):
         return frozenset(("sp",))
-    if name in _MULTIPLE:
+    if name in MULTIPLE:
         return frozenset(_REGISTER.findall(instruction.operands.partition("{")[0]))
     return frozenset(_REGISTER.findall(_brackets(instruction)))
 
 
 def _results(instruction: Instruction, name: str) -> frozenset[str]:
-    if name in _WITHOUT_RESULT:
+    if name in WITHOUT_RESULT:
         return frozenset()
-    count = 2 if _LONG_RESULT.fullmatch(name) and not re.fullmatch(r"smla[bt][bt]", name) else 1
+    count = 2 if LONG_RESULT.fullmatch(name) else 1
     return frozenset(_REGISTER.findall(instruction.operands)[:count])

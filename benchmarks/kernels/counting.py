@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.kernels.cores import MACHINES
+from benchmarks.kernels.commands import output_of
 from benchmarks.kernels.errors import KernelBenchmarkError
 from benchmarks.kernels.program import Program
-from benchmarks.kernels.tools import output_of
 
+# Processor, as gcc and the Makefile call it: the board of QEMU's that has it.
+MACHINES = {"cortex-m3": "mps2-an385", "cortex-m4": "mps2-an386", "cortex-m7": "mps2-an500"}
 _COUNTS = "counts.txt"
 
 
@@ -51,10 +52,10 @@ def execute(program: Program, core: str, plugin: Path, begin: str, end: str, fol
     counts = folder / _COUNTS
     counts.unlink(missing_ok=True)
     region = f"begin={program.symbols[begin]:#x},end={program.symbols[end]:#x}"
-    # QEMU cuts options at commas, which paths may have: the plugin's file is named without its folder.
-    command = ["qemu-system-arm", "-M", MACHINES[core], "-kernel", program.elf, "-nodefaults", "-display", "none"]
-    command += ["-semihosting-config", "enable=on,target=native"]
-    command += ["-plugin", f"{str(plugin).replace(',', ',,')},{region},out={_COUNTS}"]
+    command: list[str | Path] = ["qemu-system-arm", "-M", MACHINES[core], "-kernel", program.elf.resolve()]
+    command += ["-display", "none", "-nodefaults", "-nic", "none", "-semihosting-config", "enable=on,target=native"]
+    # QEMU cuts this option at commas, which a path may have.
+    command += ["-plugin", f"{str(plugin.resolve()).replace(',', ',,')},{region},out={_COUNTS}"]
     output = output_of(command, cwd=folder)
     if not counts.is_file():
         raise KernelBenchmarkError(f"{program.elf} never came from {begin} to {end}; it wrote {output[:80]!r}")

@@ -11,7 +11,7 @@ _COMMENT = re.compile(r"\s*[@;].*$|\s*<.*>$")
 
 @dataclass(frozen=True)
 class Instruction:
-    """address and size in bytes. name: as objdump writes it, without .n and .w; operands: the rest, comments cut off."""
+    """address and size in bytes. name: objdump's, without .n and .w. operands: the rest, comments cut off."""
 
     address: int
     size: int

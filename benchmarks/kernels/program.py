@@ -8,8 +8,8 @@ from functools import cached_property
 from pathlib import Path
 
 from benchmarks.host_runtime import REPOSITORY
+from benchmarks.kernels.commands import output_of
 from benchmarks.kernels.disassembly import Instruction, parse_disassembly
-from benchmarks.kernels.tools import output_of
 
 BUILD = REPOSITORY / "build" / "benchmarks" / "kernels"
 _MAKEFILE = Path(__file__).parent / "Makefile"

@@ -56,9 +56,7 @@ class Row:
         """This over the baseline: below 1 is better."""
         others = self.baseline()
         names = ("instructions", "code_bytes", "artifact_bytes", "arena_bytes")
-        return {
-            name: getattr(self, name) / other if isinstance(other := others[name], int) else None for name in names
-        }
+        return {name: getattr(self, name) / other if isinstance(other := others[name], int) else None for name in names}
 
     def as_json(self) -> dict[str, object]:
         return {**asdict(self), "baseline": self.baseline(), "ratio": self.ratios()}

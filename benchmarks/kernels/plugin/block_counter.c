@@ -15,8 +15,8 @@
  * lead, since QEMU's blocks begin there; else the plugin ends QEMU. One processor, and no -icount, which breaks blocks
  * off.
  */
-#include <stdbool.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,17 +71,16 @@ static void on_execution(unsigned int vcpu_index, void *userdata) {
         if (now->hides_begin) fail("no branch leads to begin=, so it is hidden in a block");
         if (now->begin != begin_at) return;
         state = COUNTING;
-    } else {
-        const bool jumped = previous->end != now->begin;
-        if (jumped) previous->departures++;
-        if (now->begin == end_at) {
-            state = DONE;
-            write_counts();
-            return;
-        }
-        if (now->hides_end) fail("no branch leads to end=, so it is hidden in a block");
-        if (jumped) now->arrivals++;
+    } else if (previous->end != now->begin) {
+        previous->departures++;
+        now->arrivals++;
     }
+    if (now->begin == end_at) {
+        state = DONE;
+        write_counts();
+        return;
+    }
+    if (now->hides_end) fail("no branch leads to end=, so it is hidden in a block");
     now->executions++;
     previous = now;
 }

@@ -25,8 +25,8 @@ static inline void host_write(const void *data, uint32_t bytes) {
     (void)semihosting(SYS_WRITE, block);
 }
 
-_Noreturn static inline void host_exit(uint32_t code) {
-    const uintptr_t application_exit[] = {0x20026u, code}; /* ADP_Stopped_ApplicationExit */
+_Noreturn static inline void host_exit(void) {
+    const uintptr_t application_exit[] = {0x20026u, 0u}; /* ADP_Stopped_ApplicationExit, no failure */
     (void)semihosting(SYS_EXIT_EXTENDED, application_exit);
     for (;;) continue;
 }
