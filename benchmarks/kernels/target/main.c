@@ -32,7 +32,7 @@ static inline __attribute__((always_inline)) uint32_t *stack_pointer(void) {
     return pointer;
 }
 
-static int report(const char *word, uint32_t number) {
+static void report(const char *word, uint32_t number) {
     char digits[12];
     uint32_t at = sizeof digits - 1u;
     uint32_t length = 0u;
@@ -45,13 +45,12 @@ static int report(const char *word, uint32_t number) {
     while (word[length] != '\0') length++;
     host_write(word, length);
     host_write(digits + at, sizeof digits - at);
-    return 0;
 }
 
 /* counted_run.S. Its own two words are part of STACK_BYTES. */
 extern dcc_status counted_run(const dcc_model *model, void *arena, size_t arena_bytes);
 
-int main(void) {
+static void load_and_run(void) {
     const size_t arena_bytes = (size_t)(arena_end - arena_begin);
     const uint8_t *input = inputs;
     uint32_t *const top = stack_pointer();
@@ -61,19 +60,32 @@ int main(void) {
     dcc_status status;
     for (paint = stack_bottom; paint < top; paint++) *paint = PAINT;
     status = dcc_model_load(&model, artifact, (size_t)(artifact_end - artifact));
-    if (status != DCC_OK) return report("rejected", status);
-    if (model.arena_bytes > arena_bytes) return report("misfit", model.arena_bytes);
+    if (status != DCC_OK) {
+        report("rejected", status);
+        return;
+    }
+    if (model.arena_bytes > arena_bytes) {
+        report("misfit", model.arena_bytes);
+        return;
+    }
     for (; input < inputs_end; input += model.input_bytes) {
         uint32_t i;
         for (i = 0u; i < model.input_bytes; i++) dcc_model_input(&model, arena_begin)[i] = (int8_t)input[i];
         status = input == inputs ? counted_run(&model, arena_begin, model.arena_bytes)
                                  : dcc_model_run(&model, arena_begin, model.arena_bytes);
-        if (status != DCC_OK) return report("failed", status);
+        if (status != DCC_OK) {
+            report("failed", status);
+            return;
+        }
         if (input == inputs) {
             while (used < top && *used == PAINT) used++;
-            (void)report("ran", (uint32_t)((uintptr_t)top - (uintptr_t)used));
+            report("ran", (uint32_t)((uintptr_t)top - (uintptr_t)used));
         }
         host_write(dcc_model_output(&model, arena_begin), model.output_bytes);
     }
+}
+
+int main(void) {
+    load_and_run();
     return 0;
 }
