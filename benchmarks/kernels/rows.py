@@ -47,7 +47,7 @@ class Row:
             "source": SOURCE if known else None,
             "instructions": instructions,
             "instructions_per_mac": instructions / self.macs if instructions else None,
-            "code_bytes": known.code_bytes if known else None,
+            "code_bytes": known.code_bytes.get(self.core) if known else None,
             "artifact_bytes": known.artifact_bytes if known else None,
             "arena_bytes": known.arena_bytes if known else None,
         }

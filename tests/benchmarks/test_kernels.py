@@ -227,6 +227,8 @@ def test_the_command_prints_json_of_each_row(capsys: pytest.CaptureFixture[str])
     assert [row["core"] for row in (m3, m4)] == ["cortex-m3", "cortex-m4"]
     assert m4["macs"] == 264_192 and m4["bit_exact"]
     assert m3["modelled_cycles_per_mac"] is None and m3["baseline"]["instructions"] is None
+    assert m3["ratio"]["code_bytes"] is None
+    assert m4["ratio"]["code_bytes"] == pytest.approx(m4["code_bytes"] / 28_544)
     assert m4["baseline"]["instructions"] == BASELINES["ad"].instructions["cortex-m4"]
     assert m4["ratio"]["instructions"] == pytest.approx(m4["instructions"] / 582_966)
     assert m4["ratio"]["arena_bytes"] == pytest.approx(m4["arena_bytes"] / 2_580)
