@@ -2,8 +2,8 @@
 
 TensorFlow Lite Micro 90b983c with CMSIS-NN 4ab83cc3, arm-none-eabi-gcc 12.2, kernels -O2 and core -Os (its release
 defaults), only the int8 kernels linked; QEMU 7.2, mps2-an386 and mps2-an500, a TCG plugin counting one inference
-between two symbols. Its models are dense, so that each stands beside every
-recipe. Published reference networks: the VWW model there has many filters of zeros, which TFLM multiplies all the same.
+between two symbols. Its models are dense, so that each stands beside every recipe. They are the trained reference
+networks: many filters of its VWW are zeros, which are multiplied all the same.
 """
 
 from __future__ import annotations
