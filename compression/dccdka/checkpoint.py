@@ -53,9 +53,12 @@ class Checkpoint:
     def load(self) -> dict[str, Tensor] | None:
         """The tensors saved, on the CPU; None when there is no file yet.
 
-        Raises CheckpointError when the file is damaged, or of another training: then the field is named that differs.
+        Raises CheckpointError when the file is damaged, or of another training: then the field is named that differs;
+        and when there is no folder to save the first one in.
         """
         if not self.path.exists():
+            if not self.path.parent.is_dir():
+                raise CheckpointError(f"{self.path}: its folder does not exist; make it first")
             return None
         try:
             with safe_open(self.path, "pt") as file:

@@ -22,7 +22,10 @@ def load_weights(model: nn.Module, path: Path) -> None:
     try:
         given = load_file(path)
     except (OSError, SafetensorError) as error:
-        raise WeightsError(f"{path}: not a safetensors file that can be read: {error}") from error
+        raise WeightsError(
+            f"{path}: not a safetensors file that can be read: {error}; write one with"
+            " safetensors.torch.save_file(model.state_dict(), FILE)"
+        ) from error
     wanted = model.state_dict()
     for name, tensor in wanted.items():
         if name not in given:

@@ -263,3 +263,8 @@ def test_a_kill_while_writing_leaves_the_checkpoint_before(tmp_path: Path, monke
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="cannot be written: No such file"):
         Checkpoint(tmp_path / "none" / "c", {}).save({"a": torch.ones(3)})
+
+
+def test_a_training_does_not_begin_whose_checkpoint_has_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"c: its folder does not exist; make it first"):
+        Checkpoint(tmp_path / "none" / "c", {}).load()

@@ -41,6 +41,11 @@ def lower_all_channels(
     module = compressed.module
     if any(child.training for child in module.modules()):
         raise LoweringError("the network is in training mode; call .eval() first")
+    if dataset_sample.dtype != np.uint8 or dataset_sample.ndim != 4:
+        raise LoweringError(
+            "the images to calibrate with must be pixels, uint8 [n, c, h, w], are"
+            f" {dataset_sample.dtype} {list(dataset_sample.shape)}; lowering normalizes them itself"
+        )
     if len(dataset_sample) == 0:
         raise LoweringError("no images to calibrate with; give some of the training set")
     network = trace(module)

@@ -29,9 +29,9 @@ class OnnxTeacher(FixedTeacher):
     members = 1
 
     def __init__(
-        self, path: Path, *, mean: Sequence[float] | None = None, deviation: Sequence[float] | None = None
+        self, path: Path | str, *, mean: Sequence[float] | None = None, deviation: Sequence[float] | None = None
     ) -> None:
-        self.path = path
+        self.path = path = Path(path)
         if (mean is None) != (deviation is None):
             raise TeacherError(f"{path}: give both mean and deviation, or neither")
         if deviation is not None and not all(value > 0 for value in deviation):

@@ -202,3 +202,10 @@ def test_a_diverged_network_is_refused():
         compressed.module.stem.bias.fill_(float("nan"))
     with pytest.raises(LoweringError, match=f"module stem {LINE}: its values are not finite"):
         lower(compressed, IMAGES, NORMALIZATION)
+
+
+@pytest.mark.parametrize("sample", [IMAGES.astype(np.float32) / 255, IMAGES[0], IMAGES[:, 0]])
+def test_images_that_are_not_pixels_do_not_calibrate(sample):
+    compressed = post_training(Applies(nn.ReLU()), RECIPE)
+    with pytest.raises(LoweringError, match=r"must be pixels, uint8 \[n, c, h, w\], are"):
+        lower(compressed, sample, NORMALIZATION)

@@ -69,7 +69,7 @@ def test_it_says_what_the_network_says_for_any_number_of_images(tmp_path: Path, 
 
 
 def test_it_sees_pixels_normalised_as_its_user_says(tmp_path: Path) -> None:
-    teacher = OnnxTeacher(export(tmp_path / "t.onnx"), mean=[127.5], deviation=[63.0])
+    teacher = OnnxTeacher(str(export(tmp_path / "t.onnx")), mean=[127.5], deviation=[63.0])
     pixels = torch.randint(0, 256, (3, 1, 28, 28)).float()
     answer = teacher.answer((pixels - NORMALIZATION.zero) * NORMALIZATION.scale, NORMALIZATION)[0]
     torch.testing.assert_close(answer, expected((pixels - 127.5) / 63), atol=1e-3, rtol=1e-4)
