@@ -67,7 +67,6 @@ def _recipe(final_sparsity: float, clusters: int) -> Recipe:
 STUDENTS = (
     Student("width 7, 83%, 8 clusters", 7, 1, 60, 0.015, _recipe(0.83, 8)),
     Student("width 16, 84%, 16 clusters", 16, 1, 48, 0.01, _recipe(0.84, 16)),
-    Student("width 11, 80%, 16 clusters", 11, 1, 40, 0.01, _recipe(0.8, 16)),
 )
 
 

@@ -29,7 +29,7 @@ from harness.search.enrolment import KnownNetworks, enrol, fixed_objectives
 from harness.search.gate import Gate
 from harness.search.optimizer import Optimizer
 from harness.search.preparation import network, study_dataset, verification_inputs
-from harness.search.teacher import prepare_teacher
+from harness.search.teacher import check_teacher, prepare_teacher
 from harness.search.training_pool import TrainerSettings, TrainingPool
 from harness.view import View
 
@@ -50,6 +50,7 @@ def search(config: StudyConfig, study_file: Path, root: Path, resume: bool, view
         with _timed(journal, "data"):
             dataset = study_dataset(config)
             _same_data(journal, dataset)
+            check_teacher(config, dataset, folder)
             untrained = network(config.model, dataset, config.seed)
             networks = KnownNetworks.of(untrained, dataset, config.space, config.recipe)
 

@@ -20,7 +20,9 @@ class RecipeError(ValueError):
 
 def _require(allowed: bool, field_name: str, value: object, expectation: str) -> None:
     if not allowed:
-        raise RecipeError(f"{field_name}: must be {expectation}, got {value!r}")
+        # Its numbers look right, but cannot be written as JSON.
+        advice = "; make it a plain number with .item()" if type(value).__module__ == "numpy" else ""
+        raise RecipeError(f"{field_name}: must be {expectation}, got {value!r}{advice}")
 
 
 def _is_real(value: object) -> TypeGuard[float]:

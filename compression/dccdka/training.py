@@ -52,7 +52,7 @@ def train_teacher(
     config: TrainingConfig,
     on_progress: OnProgress = ignore_progress,
     *,
-    checkpoint: Path | None = None,
+    checkpoint: str | Path | None = None,
 ) -> None:
     """Train the model in place on the labels (Eq. 12) and leave it in eval mode, on the CPU.
 
@@ -75,12 +75,12 @@ def teacher_logits(model: nn.Module, dataset: Dataset, *, device: str = "auto") 
 
 def compress(
     model: nn.Module,
-    data: Dataset | str,
+    data: Dataset | str | Path,
     recipe: Recipe,
     teacher: AnyTeacher = None,
     *,
     training: TrainingConfig = _DEFAULT,
-    checkpoint: Path | None = None,
+    checkpoint: str | Path | None = None,
     on_progress: OnProgress = ignore_progress,
 ) -> CompressedModel:
     """Train the student `model`, any module that gives logits [n, classes], while the recipe compresses it.
@@ -95,7 +95,7 @@ def compress(
     Raises, before anything is trained: DatasetError, RecipeError, TrainingConfigError, NetworkError, TeacherError,
     CheckpointError; and DivergedError, which names step and layer.
     """
-    dataset = load_dataset(data, seed=training.seed) if isinstance(data, str) else data
+    dataset = load_dataset(data, seed=training.seed) if isinstance(data, str | Path) else data
     steps = training.steps(len(dataset.train.labels))
     require_logits(model, dataset, "model")
     batches = _training_batches(dataset, training)
@@ -157,7 +157,7 @@ def _as_teacher(teacher: AnyTeacher) -> Teacher | None:
 
 
 def _checkpoint(
-    path: Path | None, model: nn.Module, dataset: Dataset, config: TrainingConfig, who: Mapping[str, object]
+    path: str | Path | None, model: nn.Module, dataset: Dataset, config: TrainingConfig, who: Mapping[str, object]
 ) -> Checkpoint | None:
     if path is None:
         return None
@@ -165,6 +165,6 @@ def _checkpoint(
     shapes = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
     device = resolve_device(config.device).type
     return Checkpoint(
-        path,
+        Path(path),
         {**who, "training": settings, "device": device, "data": split_sha256(dataset.train), "model": shapes},
     )

@@ -23,12 +23,29 @@ from dccdka.teachers import (
 from dccdka.training import DivergedError, train_teacher
 from dccdka.weights import WeightsError, load_weights
 from harness.config import StudyConfig
+from harness.config.study import TeacherConfig
 from harness.errors import UsageError
 from harness.results.folder import StudyFolder
 from harness.search.preparation import network, resumed, training_config
 
 Say = Callable[[str], None]
 OnProgress = Callable[[Progress], None]
+
+
+def check_teacher(config: StudyConfig, dataset: Dataset, folder: StudyFolder) -> None:
+    """Raises UsageError for what of the trainings and the teacher cannot work with this data; nothing is trained."""
+    training_config(config.training, config, dataset, "training")
+    teacher = config.teacher
+    stored = folder.logits.exists()  # then the teacher's files are not needed any more
+    try:
+        if teacher.onnx is not None and not stored:
+            _onnx(teacher).check(dataset)
+        elif teacher.parallel or not stored:
+            _networks(config, dataset)
+    except (TeacherError, WeightsError) as error:
+        raise UsageError(f"teacher: {error}") from None
+    if teacher.onnx is None and teacher.weights is None and not teacher.parallel:
+        training_config(teacher.training, config, dataset, "teacher.training")
 
 
 def prepare_teacher(
@@ -38,11 +55,9 @@ def prepare_teacher(
 
     Raises UsageError when the teacher cannot teach this data, or diverges.
     """
-    training_config(config.training, config, dataset, "training")  # what is wrong is told now, not by a trainer
+    check_teacher(config, dataset, folder)
     try:
-        if config.teacher.parallel:
-            _networks(config, dataset)
-        elif not folder.logits.exists():
+        if not config.teacher.parallel and not folder.logits.exists():
             teacher = _fixed_teacher(config, dataset, folder, on_progress, say)
             augmentation = config.training.augmentation
             StoredLogits.compute(teacher, dataset, augmentation=augmentation, device=config.compute, path=folder.logits)
@@ -63,7 +78,7 @@ def _fixed_teacher(
     teacher = config.teacher
     if teacher.onnx is not None:
         say(f"storing what {teacher.onnx} says of the training images")
-        return OnnxTeacher(teacher.onnx, mean=teacher.mean, deviation=teacher.deviation)
+        return _onnx(teacher)
     if teacher.weights is not None:
         say(f"storing what the teacher of {teacher.weights} says of the training images")
         return NetworkTeacher(*_networks(config, dataset))
@@ -92,6 +107,11 @@ def _trained(
         return resumed(folder.checkpoint(f"teacher{number}"), train)
     except DivergedError as error:
         raise UsageError(f"teacher.training: {error}") from None
+
+
+def _onnx(teacher: TeacherConfig) -> OnnxTeacher:
+    assert teacher.onnx is not None  # asked for by both callers
+    return OnnxTeacher(teacher.onnx, mean=teacher.mean, deviation=teacher.deviation)
 
 
 def _networks(config: StudyConfig, dataset: Dataset) -> list[nn.Module]:

@@ -18,7 +18,9 @@ _FORMS = '"fashion-mnist", a folder, a .npz file, or "module:function"'
 _NO_OPTIONS = ImageOptions()
 
 
-def load_dataset(spec: str, *, validation: int = 5000, seed: int = 0, images: ImageOptions = _NO_OPTIONS) -> Dataset:
+def load_dataset(
+    spec: str | Path, *, validation: int = 5000, seed: int = 0, images: ImageOptions = _NO_OPTIONS
+) -> Dataset:
     """Load what the spec names; `validation` images are split off the training set by seed.
 
     "fashion-mnist"; a .npz file (npz.py); "module:function", a function without arguments that returns (train_images,
@@ -28,6 +30,7 @@ def load_dataset(spec: str, *, validation: int = 5000, seed: int = 0, images: Im
     images.class_from, a folder is one of image files (image_folder.py); those options are for such folders only.
     Raises DatasetError.
     """
+    spec = str(spec)
     if spec == "fashion-mnist":
         _refuse_options(images, spec)
         return _load_idx(spec, fashion_mnist_folder(), validation, seed)

@@ -53,7 +53,10 @@ class OnnxTeacher(FixedTeacher):
         self._require("output", self._output, (None, dataset.classes), "the teacher must know the data's classes")
         for name, values in (("mean", self._mean), ("deviation", self._deviation)):
             if values is not None and values.shape[1] not in (1, image_shape[0]):
-                raise TeacherError(f"{self.path}: {name}: needs 1 or {image_shape[0]} values, has {values.shape[1]}")
+                raise TeacherError(
+                    f"{self.path}: {name}: needs one value, or one for each of {image_shape[0]} channels, has"
+                    f" {values.shape[1]}"
+                )
         answer = self.answer(torch.zeros(2, *image_shape), dataset.normalization)
         if list(answer.shape) != [1, 2, dataset.classes]:
             raise TeacherError(
