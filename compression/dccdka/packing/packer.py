@@ -112,7 +112,7 @@ def _with_header(graph: IntegerGraph, arena_bytes: int, body: bytes) -> bytes:
 
 def _float_bits(what: str, scale: float) -> int:
     limits = np.finfo(np.float32)
-    if not limits.smallest_subnormal <= scale <= limits.max:
+    if not float(limits.smallest_subnormal) <= scale <= float(limits.max):
         raise PackingError(
             f"the {what}'s scale of {scale:g} is not a positive 32-bit number; scale the network's values"
         )
