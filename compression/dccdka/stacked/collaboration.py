@@ -65,6 +65,8 @@ class StackedCollaboration:
         state = self.weights.used_by(candidate)
         own = module.state_dict()
         for name, value in self.network.named_buffers():
+            if name not in own:  # a constant made in the forward, which only the trace keeps as a buffer
+                continue
             shape = own[name].shape
             state[name] = value.view(len(self.recipes), *shape)[candidate] if shape else value
         module.load_state_dict(state, strict=False)

@@ -215,3 +215,23 @@ def test_no_recipes_and_wrong_logits_are_refused(dataset: Dataset, logits: np.nd
         compress_stacked(student(), dataset, [], logits, CONFIG)
     with pytest.raises(TeacherError, match=r"expected \[512, 10\], got \[500, 10\]"):
         compress_stacked(student(), dataset, RECIPES, logits[:500], CONFIG)
+
+
+class Permuted(nn.Module):
+    """Makes a tensor in its forward."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flatten = nn.Flatten()
+        self.linear = nn.Linear(784, 10)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return torch.matmul(self.linear(self.flatten(images)), torch.eye(10).flip(0))
+
+
+def test_a_constant_made_in_the_forward_stays_out_of_the_candidates(dataset: Dataset, logits: np.ndarray) -> None:
+    model = Permuted()
+    results = compress_stacked(model, dataset, [RECIPES[0], replace(RECIPES[0], clusters=4)], logits, CONFIG)
+    for result in results:
+        assert isinstance(result, CompressedModel)
+        assert set(result.module.state_dict()) == set(model.state_dict())
