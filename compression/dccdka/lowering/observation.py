@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
@@ -65,7 +66,7 @@ def observe(
     return {node: histograms.inner_range(node) for node in ranges}
 
 
-class _Observing(fx.Interpreter):
+class _Observing(fx.Interpreter, ABC):
     """Shows the values of some nodes to `see`."""
 
     def __init__(self, network: fx.GraphModule, nodes: Collection[fx.Node]) -> None:
@@ -81,8 +82,9 @@ class _Observing(fx.Interpreter):
             self.see(n, value)
         return value
 
+    @abstractmethod
     def see(self, node: fx.Node, value: Tensor) -> None:
-        raise NotImplementedError
+        """Note what a node's value was for a batch."""
 
 
 class _Extremes(_Observing):
