@@ -1,8 +1,8 @@
 """How small a Fashion-MNIST network can be, and how accurate, after a long training: an hour on 2 cores.
 
-A wide ResNet-8, trained on mirrored and shifted images, teaches students of several widths. A student that is large
-enough sees such images too, with the teacher's logits stored for every variant; the smallest learns more from the
-images as they are. Accuracy is that of the packed integer network. Each student is kept as soon as it is trained, and a
+Wide ResNet-8s, trained on mirrored and shifted images, teach students of two widths. The larger student sees such
+images too, with its teacher's logits stored for every variant; the smaller learns more from the images as they are, and
+from a smaller teacher. Accuracy is that of the packed integer network. Each student is kept as soon as it is trained, and a
 training that was stopped goes on from its checkpoint.
 """
 
@@ -35,8 +35,6 @@ from dccdka.teachers import NetworkTeacher, StoredLogits
 from dccdka.training import compress, train_teacher
 from dccdka.training_config import TrainingConfig
 
-TEACHER_WIDTH = 32
-TEACHER_EPOCHS = 16
 CALIBRATION_IMAGES = 2048
 # The weights are shared and rounded in the last quarter: that much is enough to learn codebooks, and what is left of
 # the training has the full precision.
@@ -51,12 +49,22 @@ _SCHEDULE = Schedule(
 
 
 @dataclass(frozen=True)
-class Student:
+class Teacher:
     """A ResNet-8 whose first convolution has this stride: 1 keeps the resolution, at four times the products."""
 
     name: str
     width: int
     stem_stride: int
+    epochs: int
+
+
+@dataclass(frozen=True)
+class Student:
+    """A ResNet-8 with a first convolution of stride 1."""
+
+    name: str
+    teacher: Teacher
+    width: int
     epochs: int
     learning_rate: float
     augmentation: Augmentation
@@ -67,15 +75,17 @@ def _recipe(final_sparsity: float, clusters: int) -> Recipe:
     return Recipe(3.0, final_sparsity, clusters, 8, alpha=0.9, pruning="global", schedule=_SCHEDULE)
 
 
+_STRIDED = Teacher("strided", 32, 2, 16)
+_FULL = Teacher("full", 32, 1, 12)
 STUDENTS = (
-    Student("width 7, 83%, 8 clusters", 7, 1, 60, 0.015, "none", _recipe(0.83, 8)),
-    Student("width 16, 84%, 16 clusters", 16, 1, 48, 0.01, "flip-shift", _recipe(0.84, 16)),
+    Student("width 10, 86%, 8 clusters", _STRIDED, 10, 80, 0.015, "none", _recipe(0.86, 8)),
+    Student("width 20, 84%, 16 clusters", _FULL, 20, 80, 0.01, "flip-shift", _recipe(0.84, 16)),
 )
 
 
 @dataclass(frozen=True)
 class Result:
-    """seconds: of training, packing and evaluating on one thread."""
+    """seconds: of training, packing and evaluating on one thread, without the teacher's."""
 
     student: str
     epochs: int
@@ -101,45 +111,42 @@ def _training(epochs: int, learning_rate: float, augmentation: Augmentation) -> 
     return TrainingConfig(epochs, 128, learning_rate, augmentation=augmentation, autocast="bf16")
 
 
-def prepare_teacher(folder: Path) -> ResNet8:
+def prepare_teacher(teacher: Teacher, folder: Path) -> ResNet8:
     """The teacher, trained when it is not in the folder."""
     torch.set_num_threads(1)
-    weights = folder / "front-teacher.safetensors"
-    teacher = _network(TEACHER_WIDTH, stem_stride=2, seed=0)
+    weights = folder / f"front-teacher-{teacher.name}.safetensors"
+    network = _network(teacher.width, teacher.stem_stride, seed=0)
     if weights.exists():
-        teacher.load_state_dict(load_file(weights))
+        network.load_state_dict(load_file(weights))
     else:
         checkpoint = weights.with_suffix(".checkpoint")
-        settings = _training(TEACHER_EPOCHS, 0.005, "flip-shift")
-        train_teacher(teacher, _dataset(), settings, _EpochsTold("teacher"), checkpoint=checkpoint)
-        save_file(teacher.state_dict(), weights)
+        settings = _training(teacher.epochs, 0.005, "flip-shift")
+        train_teacher(network, _dataset(), settings, _EpochsTold(f"teacher {teacher.name}"), checkpoint=checkpoint)
+        save_file(network.state_dict(), weights)
         checkpoint.unlink()
-    return teacher
+    return network
 
 
-def store_logits(augmentations: Sequence[Augmentation], folder: Path) -> None:
-    """Leaves the teacher's logits for every variant of every training image in the folder."""
-    for augmentation in augmentations:
-        path = _logits(augmentation, folder)
-        if not path.exists():
-            teacher = NetworkTeacher(prepare_teacher(folder))
-            StoredLogits.compute(teacher, _dataset(), augmentation=augmentation, dtype="float16", path=path)
-
-
-def _logits(augmentation: Augmentation, folder: Path) -> Path:
-    return folder / f"front-logits-{augmentation}.npy"
+def store_logits(student: Student, folder: Path) -> Path:
+    """Where the teacher's logits lie for every variant that the student sees of every training image."""
+    path = folder / f"front-logits-{student.teacher.name}-{student.augmentation}.npy"
+    if not path.exists():
+        teacher = NetworkTeacher(prepare_teacher(student.teacher, folder))
+        StoredLogits.compute(teacher, _dataset(), augmentation=student.augmentation, dtype="float16", path=path)
+    return path
 
 
 def train_student(student: Student, folder: Path) -> Result:
-    """Train, pack and evaluate one student, on one thread."""
+    """Train, pack and evaluate one student, on one thread; its teacher first, when it is not in the folder."""
     torch.set_num_threads(1)
+    logits = store_logits(student, folder)
     dataset, began = _dataset(), time.monotonic()
     checkpoint = folder / f"front-{student.name.replace(', ', '-').replace(' ', '-').replace('%', '')}.checkpoint"
     compressed = compress(
-        _network(student.width, student.stem_stride, seed=0),
+        _network(student.width, stem_stride=1, seed=0),
         dataset,
         student.recipe,
-        StoredLogits.load(_logits(student.augmentation, folder)),
+        StoredLogits.load(logits),
         training=_training(student.epochs, student.learning_rate, student.augmentation),
         checkpoint=checkpoint,
         on_progress=_EpochsTold(student.name),
@@ -160,7 +167,7 @@ def train_student(student: Student, folder: Path) -> Result:
 
 
 def run(students: Sequence[Student], folder: Path, workers: int) -> list[Result]:
-    """The teacher and its logits, then the students that are not on file yet."""
+    """Of the students; those that are not on file yet are trained."""
     file = folder / "front.jsonl"
     kept = [Result(**json.loads(line)) for line in file.read_text("utf-8").splitlines()] if file.exists() else []
     have = {(result.student, result.epochs) for result in kept}
@@ -168,7 +175,6 @@ def run(students: Sequence[Student], folder: Path, workers: int) -> list[Result]
     if missing:
         with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
             try:
-                pool.submit(store_logits, sorted({each.augmentation for each in missing}), folder).result()
                 for future in as_completed([pool.submit(train_student, each, folder) for each in missing]):
                     kept.append(future.result())
                     with file.open("a", encoding="utf-8") as lines:

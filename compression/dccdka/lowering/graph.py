@@ -80,20 +80,48 @@ class Window:
 POINT = Window(kernel=(1, 1), stride=(1, 1), padding=(0, 0))
 
 
+@dataclass(frozen=True)
+class Scaling:
+    """What turns a sum into a step of the output, common to all channels.
+
+    requantise(a, M, B) = ((((a << accumulator_shift) M) >> 16) + B) >> fraction_bits; both shifts 0 to 15.
+    """
+
+    accumulator_shift: int
+    fraction_bits: int
+
+
 @dataclass(frozen=True, eq=False)
 class Requantisation:
-    """Per output channel: int32 bias, int32 multiplier, uint8 shift (1 to 62), each [channels]."""
+    """Per output channel: int16 multiplier and int32 bias, each [channels].
 
+    The bias holds the zero points of input and output and the half that rounds, in steps of the output / 2^fraction_bits.
+    """
+
+    scaling: Scaling
+    multiplier: NDArray[np.int16]
     bias: NDArray[np.int32]
-    multiplier: NDArray[np.int32]
-    shift: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Residual:
+    """An add that follows a convolution at once: y = clamp((conv M + tensor M' + offset) >> shift, low, high)."""
+
+    tensor: int
+    multiplier: int
+    residual_multiplier: int
+    offset: int
+    shift: int
+    low: int = -128
+    high: int = 127
 
 
 @dataclass(frozen=True, eq=False)
 class Convolution:
     """Weights are codes - weight_zero_point; codes uint8 [c_out, kernel y, kernel x, c_in / groups].
 
-    flatten_input: read the input as a 1 x 1 image of height x width x channels (a linear layer after a flatten).
+    The sum is over all taps, those outside the image being the input's zero point. flatten_input: read the input as a
+    1 x 1 image of height x width x channels (a linear layer after a flatten). low and high clamp before the residual.
     """
 
     input: int
@@ -106,17 +134,19 @@ class Convolution:
     requantisation: Requantisation
     low: int = -128
     high: int = 127
+    residual: Residual | None = None
 
 
 @dataclass(frozen=True)
 class Add:
-    """Sum of two tensors of one shape, each with its own multiplier and a common shift."""
+    """y = clamp((a M + b M' + offset) >> shift, low, high); the offset holds all zero points and the half that rounds."""
 
     input: int
     second: int
     output: int
     multiplier: int
     second_multiplier: int
+    offset: int
     shift: int
     low: int = -128
     high: int = 127
@@ -124,13 +154,14 @@ class Add:
 
 @dataclass(frozen=True)
 class AveragePool:
-    """Padding counts as real zeros; the division by the area is part of the multiplier."""
+    """Sum over all taps, those outside being the input's zero point (real zeros), requantised with the area divided out."""
 
     input: int
     output: int
     window: Window
+    scaling: Scaling
     multiplier: int
-    shift: int
+    bias: int
     low: int = -128
     high: int = 127
 
@@ -164,15 +195,16 @@ class Multiply:
     input: int
     second: int
     output: int
+    scaling: Scaling
     multiplier: int
-    shift: int
+    bias: int
     low: int = -128
     high: int = 127
 
 
 @dataclass(frozen=True)
 class Concatenate:
-    """The channels of `input`, then those of `second`, each with its own multiplier and a common shift.
+    """The channels of `input`, then those of `second`: y = clamp((x M + offset) >> shift), M and offset of each its own.
 
     Three tensors and more are a chain of these; a tensor whose scale and zero point are the output's passes unchanged.
     """
@@ -182,6 +214,8 @@ class Concatenate:
     output: int
     multiplier: int
     second_multiplier: int
+    offset: int
+    second_offset: int
     shift: int
     low: int = -128
     high: int = 127
@@ -248,6 +282,8 @@ class IntegerGraph:
 
 def inputs_of(operator: Operator) -> tuple[int, ...]:
     """Indices of the tensors that the operator reads."""
+    if isinstance(operator, Convolution) and operator.residual is not None:
+        return operator.input, operator.residual.tensor
     if isinstance(operator, Add | Multiply | Concatenate):
         return operator.input, operator.second
     return (operator.input,)
