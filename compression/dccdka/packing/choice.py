@@ -1,0 +1,35 @@
+"""How a convolution is stored and executed: what the packer chooses for each layer (FORMAT.md)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class Kernel(IntEnum):
+    """The loop that executes a convolution; the numbers are the format's."""
+
+    GENERAL = 0
+    TILE = 1
+    BAND = 2
+    DEPTHWISE = 3
+    VECTOR = 4
+
+
+class Encoding(IntEnum):
+    """How its weights are stored; the numbers are the format's."""
+
+    RAW = 0
+    INDEXED = 1
+    BITMAP = 2
+    CODED = 3
+
+
+@dataclass(frozen=True)
+class KernelChoice:
+    """filters_at_once: decoded together; rows_at_once: of the output, worked on together."""
+
+    kernel: Kernel
+    encoding: Encoding
+    filters_at_once: int = 1
+    rows_at_once: int = 1
