@@ -6,6 +6,15 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 
+class Encoding(IntEnum):
+    """How weights are stored; the numbers are the format's."""
+
+    RAW = 0
+    INDEXED = 1
+    BITMAP = 2
+    CODED = 3
+
+
 class Kernel(IntEnum):
     """The loop that executes a convolution; the numbers are the format's."""
 
@@ -15,14 +24,12 @@ class Kernel(IntEnum):
     DEPTHWISE = 3
     VECTOR = 4
 
-
-class Encoding(IntEnum):
-    """How its weights are stored; the numbers are the format's."""
-
-    RAW = 0
-    INDEXED = 1
-    BITMAP = 2
-    CODED = 3
+    @property
+    def encodings(self) -> tuple[Encoding, ...]:
+        """Those that the kernel takes."""
+        if self is Kernel.VECTOR:
+            return (Encoding.RAW,)
+        return tuple(e for e in Encoding if self is Kernel.TILE or e is not Encoding.RAW)
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,9 @@ class Layer:
     @property
     def is_point(self) -> bool:
         """Whether each output pixel reads the input pixel at its own place, and nothing else."""
-        return self.taps == 1 and self.stride == (1, 1) and self.padding == (0, 0) and self.input_size == self.output_size
+        return (
+            self.taps == 1 and self.stride == (1, 1) and self.padding == (0, 0) and self.input_size == self.output_size
+        )
 
 
 def layer_of(graph: IntegerGraph, convolution: Convolution) -> Layer:
@@ -92,6 +94,16 @@ def work(choice: KernelChoice, layer: Layer) -> dict[str, float]:
         done[f"{name} weights"] = float(layer.weights)
         done[f"{name} nonzeros"] = float(layer.nonzeros)
     return done
+
+
+def kinds_of_work(kernel: Kernel) -> tuple[str, ...]:
+    """All that `work` may name for the kernel, in the order of its own."""
+    size = (1, 1)
+    layer = Layer(size, size, 1, 1, 1, size, size, (0, 0), nonzeros=1, entries=1, residual=True)
+    found: dict[str, float] = {}
+    for encoding in kernel.encodings:
+        found |= work(KernelChoice(kernel, encoding), layer)
+    return tuple(found)
 
 
 def _general(choice: KernelChoice, layer: Layer) -> dict[str, float]:
