@@ -1,27 +1,81 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Where a convolution's codebook and bit streams begin; codebooks of codes below 8 bits are unpacked.
+ * INDEXED and BITMAP weights, and the codebooks of all encodings.
  */
 #include "weights.h"
 
-dcc_weights dcc_weights_at(
-    const uint8_t *data, const dcc_conv *conv, uint32_t output_channels, uint32_t weight_count, uint8_t *narrow_codes) {
-    const uint8_t *codebook = data + dcc_codebook_offset(output_channels);
-    const uint8_t *stream = codebook + dcc_codebook_bytes(conv);
-    dcc_weights weights;
-    weights.codebook = codebook;
-    if (conv->bits == conv->code_bits) {
-        weights.codebook = NULL;
-    } else if (conv->code_bits < 8u) {
-        dcc_bits codes = dcc_bits_at(codebook);
+const uint8_t *dcc_open_codebook(
+    dcc_weights *weights, const dcc_weight_form *form, const uint8_t *begin, const uint8_t *end,
+    dcc_weight_tables *tables) {
+    const uint32_t bytes = form->index_bits == form->code_bits ? 0u : ((form->code_bits << form->index_bits) + 7u) / 8u;
+    if (bytes > (uint32_t)(end - begin)) return NULL;
+    weights->tables = tables;
+    weights->zero_point = form->zero_point;
+    weights->index_bits = form->index_bits;
+    weights->state = DCC_LAST_STATE;
+    weights->codebook = begin;
+    if (bytes == 0u) {
+        weights->codebook = NULL;
+    } else if (form->code_bits < 8u) {
+        dcc_bits codes = dcc_bits_between(begin, end);
         uint32_t i;
-        for (i = 0u; i < 1u << conv->bits; i++) narrow_codes[i] = (uint8_t)dcc_take_bits(&codes, conv->code_bits);
-        weights.codebook = narrow_codes;
+        for (i = 0u; i < 1u << form->index_bits; i++) tables->codes[i] = (uint8_t)dcc_take_bits(&codes, form->code_bits);
+        weights->codebook = tables->codes;
     }
-    weights.zero_point = conv->weight_zero_point;
-    weights.encoding = conv->encoding;
-    weights.index_bits = conv->bits;
-    weights.bitmap = dcc_bits_at(stream);
-    weights.indices = dcc_bits_at(conv->encoding == DCC_BITMAP ? stream + (weight_count + 7u) / 8u : stream);
-    return weights;
+    return begin + bytes;
 }
+
+static int open_indexed(
+    dcc_weights *weights, const dcc_weight_form *form, const uint8_t *begin, const uint8_t *end, uint32_t count,
+    dcc_weight_tables *tables) {
+    const uint8_t *indices = dcc_open_codebook(weights, form, begin, end, tables);
+    (void)count;
+    if (indices == NULL) return 0;
+    weights->encoding = &dcc_indexed;
+    weights->indices = dcc_bits_between(indices, end);
+    return 1;
+}
+
+static void take_indexed(dcc_weights *weights, int16_t *into, uint32_t count) {
+    dcc_bits indices = weights->indices;
+    const uint8_t *const codebook = weights->codebook;
+    const uint32_t index_bits = weights->index_bits;
+    const int32_t zero_point = weights->zero_point;
+    int16_t *const end = into + count;
+    while (into != end) *into++ = dcc_weight_of(codebook, dcc_take_bits(&indices, index_bits), zero_point);
+    weights->indices = indices;
+}
+
+const dcc_encoding dcc_indexed = {open_indexed, take_indexed};
+
+static int open_bitmap(
+    dcc_weights *weights, const dcc_weight_form *form, const uint8_t *begin, const uint8_t *end, uint32_t count,
+    dcc_weight_tables *tables) {
+    const uint8_t *bitmap = dcc_open_codebook(weights, form, begin, end, tables);
+    const uint32_t bytes = count / 8u + (count % 8u != 0u);
+    if (bitmap == NULL || bytes > (uint32_t)(end - bitmap)) return 0;
+    weights->encoding = &dcc_bitmap;
+    weights->bitmap = dcc_bits_between(bitmap, bitmap + bytes);
+    weights->indices = dcc_bits_between(bitmap + bytes, end);
+    return 1;
+}
+
+static void take_bitmap(dcc_weights *weights, int16_t *into, uint32_t count) {
+    dcc_bits bitmap = weights->bitmap;
+    dcc_bits indices = weights->indices;
+    const uint8_t *const codebook = weights->codebook;
+    const uint32_t index_bits = weights->index_bits;
+    const int32_t zero_point = weights->zero_point;
+    int16_t *const end = into + count;
+    while (into != end) {
+        int16_t weight = 0;
+        if (dcc_take_bits(&bitmap, 1u) != 0u) {
+            weight = dcc_weight_of(codebook, dcc_take_bits(&indices, index_bits), zero_point);
+        }
+        *into++ = weight;
+    }
+    weights->bitmap = bitmap;
+    weights->indices = indices;
+}
+
+const dcc_encoding dcc_bitmap = {open_bitmap, take_bitmap};

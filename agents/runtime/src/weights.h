@@ -1,71 +1,92 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Reads a convolution's weights from its bit streams, one after the other.
+ * Decodes a convolution's weights, in order, some at a time. RAW weights are not decoded: kernels read them as they lie.
  */
 #ifndef DCC_WEIGHTS_H
 #define DCC_WEIGHTS_H
 
-#include "format.h"
+#include <stddef.h>
 
-/* One decoded filter: tap starts of 2 bytes each, rounded up to whole words, then 4 bytes a nonzero weight. */
-static inline uint32_t dcc_scratch_bytes(uint32_t taps, uint32_t nonzeros) {
-    return (taps + 2u) / 2u * 4u + 4u * nonzeros;
-}
+#include "bits.h"
 
-/* Bits are taken from each byte lowest first; a byte is touched only when one of its bits is wanted. */
+enum { DCC_RAW = 0, DCC_INDEXED = 1, DCC_BITMAP = 2, DCC_CODED = 3, DCC_ENCODINGS = 4 };
+
+/* How weights are stored. */
 typedef struct {
-    const uint8_t *next;
-    uint32_t buffer;
-    uint32_t available;
-} dcc_bits;
-
-static inline dcc_bits dcc_bits_at(const uint8_t *bytes) {
-    dcc_bits bits = {bytes, 0u, 0u};
-    return bits;
-}
-
-/* The next `count` bits, 0 <= count <= 8. */
-static inline uint32_t dcc_take_bits(dcc_bits *bits, uint32_t count) {
-    uint32_t value;
-    if (bits->available < count) {
-        bits->buffer |= (uint32_t)*bits->next++ << bits->available;
-        bits->available += 8u;
-    }
-    value = bits->buffer & ((1u << count) - 1u);
-    bits->buffer >>= count;
-    bits->available -= count;
-    return value;
-}
-
-/* Codes that a codebook of codes below 8 bits can have: their indices have fewer bits still. */
-#define DCC_NARROW_CODES 64u
-
-typedef struct {
-    const uint8_t *codebook; /* a byte a code; NULL where the index is the code */
-    int32_t zero_point;
     uint32_t encoding;
+    uint32_t index_bits; /* at most code_bits; no more than 6 if CODED */
+    uint32_t code_bits;
+    int32_t zero_point;
+} dcc_weight_form;
+
+#define DCC_SMALL_CODES 64u /* that a codebook of codes below 8 bits has at most, and a CODED one of any codes */
+#define DCC_BUCKET_BITS 6u
+
+/* What decoding looks up; it has to last as long as the weights. */
+typedef struct {
+    uint8_t codes[DCC_SMALL_CODES];            /* where they have fewer than 8 bits */
+    uint16_t cumulative[DCC_SMALL_CODES + 1u]; /* CODED: frequencies in 4096 of the zero and of all codes before */
+    uint8_t buckets[1u << DCC_BUCKET_BITS];    /* CODED: for the highest bits of a slot, the first symbol it can be */
+} dcc_weight_tables;
+
+typedef struct dcc_encoding dcc_encoding;
+
+typedef struct {
+    const dcc_encoding *encoding;
+    const uint8_t *codebook; /* a byte a code; NULL where the index is the code */
+    const dcc_weight_tables *tables;
+    int32_t zero_point;
     uint32_t index_bits;
-    dcc_bits bitmap;
-    dcc_bits indices;
+    uint32_t state;   /* CODED; where nothing is coded, what a state ends with */
+    dcc_bits bitmap;  /* BITMAP */
+    dcc_bits indices; /* CODED: only where the words lie */
 } dcc_weights;
 
-/* Offset of the codebook from data_at: it follows 9 bytes of requantisation for each output channel. */
-static inline uint32_t dcc_codebook_offset(uint32_t output_channels) { return 9u * output_channels; }
+/* How one encoding is decoded; only those that a build names are linked. */
+struct dcc_encoding {
+    /* Positions the weights at the first of count; 0 if the description of the data is not valid. */
+    int (*open)(
+        dcc_weights *weights, const dcc_weight_form *form, const uint8_t *begin, const uint8_t *end, uint32_t count,
+        dcc_weight_tables *tables);
+    void (*take)(dcc_weights *weights, int16_t *into, uint32_t count);
+};
 
-static inline uint32_t dcc_codebook_bytes(const dcc_conv *conv) {
-    return conv->bits == conv->code_bits ? 0u : ((conv->code_bits << conv->bits) + 7u) / 8u;
+extern const dcc_encoding dcc_indexed;
+extern const dcc_encoding dcc_bitmap;
+extern const dcc_encoding dcc_coded;
+
+/* The next `count` weights, each code - zero point or 0. Behind the last byte of the data all bits are taken for 0. */
+static inline void dcc_take_weights(dcc_weights *weights, int16_t *into, uint32_t count) {
+    weights->encoding->take(weights, into, count);
 }
 
-/* weight_count: of the whole convolution. narrow_codes: of DCC_NARROW_CODES bytes, to last as long as the weights. */
-dcc_weights dcc_weights_at(
-    const uint8_t *data, const dcc_conv *conv, uint32_t output_channels, uint32_t weight_count, uint8_t *narrow_codes);
-
+/* The next weight alone: for where speed does not matter. */
 static inline int32_t dcc_next_weight(dcc_weights *weights) {
-    uint32_t code;
-    if (weights->encoding == DCC_BITMAP && dcc_take_bits(&weights->bitmap, 1u) == 0u) return 0;
-    code = dcc_take_bits(&weights->indices, weights->index_bits);
-    if (weights->codebook != NULL) code = weights->codebook[code];
-    return (int32_t)code - weights->zero_point;
+    int16_t weight;
+    dcc_take_weights(weights, &weight, 1u);
+    return weight;
+}
+
+/* Whether the weights were cut short: more was taken than there is. */
+static inline int dcc_weights_short(const dcc_weights *weights) { return weights->indices.missing != 0u; }
+
+#define DCC_LAST_STATE (1u << 16)
+
+/* Whether the data end exactly where the last weight that was taken does. */
+static inline int dcc_weights_ended(const dcc_weights *weights) {
+    return weights->indices.missing == 0u && weights->indices.next == weights->indices.end &&
+           weights->state == DCC_LAST_STATE;
+}
+
+/* What encodings with a codebook share: sets everything but bitmap, indices and state, and gives where the codebook
+ * ends; NULL if it does not end before `end`. */
+const uint8_t *dcc_open_codebook(
+    dcc_weights *weights, const dcc_weight_form *form, const uint8_t *begin, const uint8_t *end,
+    dcc_weight_tables *tables);
+
+/* The weight of an index. */
+static inline int16_t dcc_weight_of(const uint8_t *codebook, uint32_t index, int32_t zero_point) {
+    return (int16_t)((int32_t)(codebook != NULL ? codebook[index] : index) - zero_point);
 }
 
 #endif

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A stream of bits, taken from each byte lowest first. It never reads behind its end.
+ */
+#ifndef DCC_BITS_H
+#define DCC_BITS_H
+
+#include <stdint.h>
+
+typedef struct {
+    const uint8_t *next;
+    const uint8_t *end;
+    uint32_t buffer;
+    uint32_t available; /* bits in the buffer */
+    uint32_t missing;   /* bytes that were wanted behind the end, and were taken for 0 */
+} dcc_bits;
+
+static inline dcc_bits dcc_bits_between(const uint8_t *begin, const uint8_t *end) {
+    dcc_bits bits = {0};
+    bits.next = begin;
+    bits.end = end;
+    return bits;
+}
+
+/* The next `count` bits, 0 <= count <= 24. A byte is touched only when one of its bits is wanted. */
+static inline uint32_t dcc_take_bits(dcc_bits *bits, uint32_t count) {
+    uint32_t value;
+    while (bits->available < count) {
+        if (bits->next != bits->end) {
+            bits->buffer |= (uint32_t)*bits->next++ << bits->available;
+        } else {
+            bits->missing++;
+        }
+        bits->available += 8u;
+    }
+    value = bits->buffer & ((1u << count) - 1u);
+    bits->buffer >>= count;
+    bits->available -= count;
+    return value;
+}
+
+#endif

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A convolution's bias and multiplier per output channel, one after the other.
+ */
+#ifndef DCC_CHANNELS_H
+#define DCC_CHANNELS_H
+
+#include "bits.h"
+
+typedef struct {
+    int32_t bias;
+    int32_t multiplier; /* 16 bits */
+} dcc_channel;
+
+/* How channels are stored. */
+typedef struct {
+    uint32_t form;       /* the byte of FORMAT.md */
+    uint32_t bias_shift; /* NARROW only, 0 to 31 */
+} dcc_channel_form;
+
+typedef struct {
+    dcc_bits bits;
+    dcc_channel_form form;
+    uint32_t bias_base; /* NARROW: what the zero point of the output and the half that rounds add */
+} dcc_channels;
+
+/* Bytes of so many channels; at most 8 each. */
+uint32_t dcc_channels_bytes(dcc_channel_form form, uint32_t count);
+
+/* output_zero_point and fraction_bits: of the convolution. */
+dcc_channels dcc_channels_between(
+    const uint8_t *begin, const uint8_t *end, dcc_channel_form form, int32_t output_zero_point, uint32_t fraction_bits);
+
+dcc_channel dcc_next_channel(dcc_channels *channels);
+
+#endif

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * CODED weights: a range asymmetric numeral system (Duda, "Asymmetric numeral systems", arXiv:1311.2540) of 32 bits of
+ * state, read 16 bits at a time, with frequencies in 4096. Symbol 0 is the zero, symbol i >= 1 is code i - 1.
+ */
+#include "weights.h"
+
+#define FREQUENCY_BITS 12u
+#define FREQUENCIES (1u << FREQUENCY_BITS)
+#define BUCKET_SHIFT (FREQUENCY_BITS - DCC_BUCKET_BITS)
+
+static uint32_t u16(const uint8_t *at) { return (uint32_t)at[0] | ((uint32_t)at[1] << 8); }
+
+/* What a count of 4 bits stands for: 2, 3, 4, 6, 8, 12, ... 384. */
+static uint32_t share_of(uint32_t count) { return (2u + count % 2u) << (count / 2u); }
+
+/* Fills tables->cumulative; 0 if a symbol never comes. */
+static int accumulate(uint32_t zero, dcc_bits counts, uint32_t codes, uint16_t *cumulative) {
+    dcc_bits again = counts;
+    uint32_t all = 0u;
+    uint32_t before = 0u;
+    uint32_t i;
+    for (i = 0u; i < codes; i++) all += share_of(dcc_take_bits(&counts, 4u));
+    cumulative[0] = (uint16_t)zero;
+    for (i = 1u; i <= codes; i++) {
+        before += share_of(dcc_take_bits(&again, 4u));
+        cumulative[i] = (uint16_t)(zero + (FREQUENCIES - zero) * before / all); /* at most 4096 * 64 * 384: 32 bits */
+        if (cumulative[i] == cumulative[i - 1u]) return 0;
+    }
+    return 1;
+}
+
+static void fill_buckets(dcc_weight_tables *tables) {
+    uint32_t symbol = 0u;
+    uint32_t bucket;
+    for (bucket = 0u; bucket < 1u << DCC_BUCKET_BITS; bucket++) {
+        while (tables->cumulative[symbol] <= bucket << BUCKET_SHIFT) symbol++;
+        tables->buckets[bucket] = (uint8_t)symbol;
+    }
+}
+
+static int open_coded(
+    dcc_weights *weights, const dcc_weight_form *form, const uint8_t *begin, const uint8_t *end, uint32_t count,
+    dcc_weight_tables *tables) {
+    const uint8_t *next = dcc_open_codebook(weights, form, begin, end, tables);
+    const uint32_t codes = 1u << form->index_bits;
+    const uint32_t counts_bytes = (codes + 1u) / 2u;
+    uint32_t zero;
+    (void)count;
+    if (next == NULL || (uint32_t)(end - next) < 2u + counts_bytes + 4u) return 0;
+    zero = u16(next);
+    next += 2;
+    if (zero == 0u || zero >= FREQUENCIES) return 0;
+    if (!accumulate(zero, dcc_bits_between(next, end), codes, tables->cumulative)) return 0;
+    next += counts_bytes;
+    fill_buckets(tables);
+    weights->encoding = &dcc_coded;
+    weights->state = u16(next) | (u16(next + 2) << 16);
+    weights->indices = dcc_bits_between(next + 4, end);
+    return (end - next) % 2 == 0;
+}
+
+static void take_coded(dcc_weights *weights, int16_t *into, uint32_t count) {
+    const dcc_weight_tables *const tables = weights->tables;
+    const uint8_t *const codebook = weights->codebook;
+    const int32_t zero_point = weights->zero_point;
+    const uint32_t zero = tables->cumulative[0];
+    const uint8_t *next = weights->indices.next;
+    uint32_t state = weights->state;
+    int16_t *const end = into + count;
+    while (into != end) {
+        const uint32_t slot = state % FREQUENCIES;
+        const uint32_t rest = state / FREQUENCIES;
+        if (slot < zero) {
+            state = zero * rest + slot;
+            *into++ = 0;
+        } else {
+            uint32_t symbol = tables->buckets[slot >> BUCKET_SHIFT];
+            uint32_t first;
+            while (slot >= tables->cumulative[symbol]) symbol++;
+            symbol--;
+            first = tables->cumulative[symbol];
+            state = (tables->cumulative[symbol + 1u] - first) * rest + slot - first;
+            *into++ = dcc_weight_of(codebook, symbol, zero_point);
+        }
+        if (state < DCC_LAST_STATE) {
+            state <<= 16;
+            if (next != weights->indices.end) {
+                state += u16(next);
+                next += 2;
+            } else {
+                weights->indices.missing++;
+            }
+        }
+    }
+    weights->state = state;
+    weights->indices.next = next;
+}
+
+const dcc_encoding dcc_coded = {open_coded, take_coded};
