@@ -92,7 +92,8 @@ def work(choice: KernelChoice, layer: Layer) -> dict[str, float]:
         name = choice.encoding.name.lower()
         done[f"{name} layer"] = 1.0
         done[f"{name} weights"] = float(layer.weights)
-        done[f"{name} nonzeros"] = float(layer.nonzeros)
+        if choice.encoding is not Encoding.INDEXED:
+            done[f"{name} nonzeros"] = float(layer.nonzeros)
     return done
 
 
