@@ -20,8 +20,10 @@ from dccdka.lowering.graph import (
     Softmax,
 )
 from dccdka.packing.artifact import Artifact, PlacedTensor
-from dccdka.packing.narrowing import Images, Kernel, Values, narrow
+from dccdka.packing.narrowing import Images, Kernel, Values, requantiser, shifted
 from dccdka.packing.reference_windows import average_pool, convolution, max_pool
+
+_LARGEST_PRODUCT = 255 * 255
 
 
 def prepare(artifact: Artifact, operator: Operator) -> Kernel:
@@ -34,11 +36,11 @@ def prepare(artifact: Artifact, operator: Operator) -> Kernel:
         case MaxPool():
             return max_pool(artifact, operator)
         case Add():
-            return _add(artifact, operator)
+            return _add(operator)
         case Multiply():
             return _multiply(artifact, operator)
         case Concatenate():
-            return _concatenate(artifact, operator)
+            return _concatenate(operator)
         case Pad():
             return _pad(artifact, operator)
         case ReLU():
@@ -55,49 +57,45 @@ def patch_bytes(artifact: Artifact, operator: Operator) -> int:
     """Bytes of what the operator multiplies for one image, all patches together: a measure of its work."""
     output = artifact.tensors[operator.output]
     if not isinstance(operator, Convolution | AveragePool | MaxPool):
-        return 8 * output.region.bytes
+        return 8 * output.height * output.width * output.channels
     channels = operator.codes[0].size * operator.groups if isinstance(operator, Convolution) else output.channels
     taps = 1 if isinstance(operator, Convolution) else operator.window.taps
     return output.height * output.width * max(4 * channels * taps, 8 * output.channels)
 
 
-def _add(artifact: Artifact, operator: Add) -> Kernel:
-    first, second, output = (artifact.tensors[i] for i in (operator.input, operator.second, operator.output))
-    rounding = 1 << (operator.shift - 1)
-    offset = rounding - first.zero_point * operator.multiplier - second.zero_point * operator.second_multiplier
-
+def _add(operator: Add) -> Kernel:
     def run(values: Values) -> Images:
-        sums = np.multiply(values[operator.input], operator.multiplier, dtype=np.int64)
-        sums += np.multiply(values[operator.second], operator.second_multiplier, dtype=np.int64)
-        sums += offset
-        return narrow(sums, operator.shift, output, operator.low, operator.high)
+        sums = np.multiply(values[operator.input], operator.multiplier, dtype=np.int32)
+        sums += np.multiply(values[operator.second], operator.second_multiplier, dtype=np.int32)
+        sums += np.int32(operator.offset)
+        return shifted(sums, operator.shift, (operator.low, operator.high))
 
     return run
 
 
 def _multiply(artifact: Artifact, operator: Multiply) -> Kernel:
-    first, second, output = (artifact.tensors[i] for i in (operator.input, operator.second, operator.output))
+    first, second = (artifact.tensors[i] for i in (operator.input, operator.second))
+    limits = (operator.low, operator.high)
+    narrow = requantiser(operator.scaling, operator.multiplier, operator.bias, _LARGEST_PRODUCT, limits)
 
     def run(values: Values) -> Images:
-        products = _centred(values[operator.input], first) * _centred(values[operator.second], second)
-        products *= operator.multiplier
-        products += 1 << (operator.shift - 1)
-        return narrow(products, operator.shift, output, operator.low, operator.high)
+        return narrow(_centred(values[operator.input], first) * _centred(values[operator.second], second))
 
     return run
 
 
-def _concatenate(artifact: Artifact, operator: Concatenate) -> Kernel:
-    output = artifact.tensors[operator.output]
-    parts = ((operator.input, operator.multiplier), (operator.second, operator.second_multiplier))
+def _concatenate(operator: Concatenate) -> Kernel:
+    parts = (
+        (operator.input, operator.multiplier, operator.offset),
+        (operator.second, operator.second_multiplier, operator.second_offset),
+    )
 
-    def rescaled(values: Values, index: int, multiplier: int) -> Images:
-        products = _centred(values[index], artifact.tensors[index])
-        products *= multiplier
-        products += 1 << (operator.shift - 1)
-        return narrow(products, operator.shift, output, operator.low, operator.high)
+    def rescaled(images: Images, multiplier: int, offset: int) -> Images:
+        sums = np.multiply(images, multiplier, dtype=np.int32)
+        sums += np.int32(offset)
+        return shifted(sums, operator.shift, (operator.low, operator.high))
 
-    return lambda values: np.concatenate([rescaled(values, *part) for part in parts], axis=3)
+    return lambda values: np.concatenate([rescaled(values[index], *part) for index, *part in parts], axis=3)
 
 
 def _pad(artifact: Artifact, operator: Pad) -> Kernel:
@@ -125,5 +123,5 @@ def _softmax(operator: Softmax) -> Kernel:
     return run
 
 
-def _centred(images: Images, tensor: PlacedTensor) -> NDArray[np.int64]:
-    return np.subtract(images, tensor.zero_point, dtype=np.int64)
+def _centred(images: Images, tensor: PlacedTensor) -> NDArray[np.int32]:
+    return np.subtract(images, tensor.zero_point, dtype=np.int32)

@@ -1,9 +1,8 @@
 """What operators with a sliding window compute (FORMAT.md), over batches, in NumPy.
 
 Convolutions are exact although they are computed in floating point: every product and every partial sum, in whatever
-order, is an integer of magnitude at most max |x - zero point| * max over filters of sum |w|. float32 holds all
-integers up to 2^24, float64 up to 2^53, and no artifact goes beyond that (65535 weights of 255 times 255 make 2^32).
-From the sum on everything is done in 64-bit integers.
+order, is an integer between the least and the greatest sum that int8 inputs can give. float32 holds all integers up
+to 2^24, float64 up to 2^53, and no artifact goes beyond that (65535 weights of 255 times 128 make 2^31).
 """
 
 from __future__ import annotations
@@ -16,10 +15,10 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
-from dccdka.lowering.graph import AveragePool, Convolution, MaxPool, Window
+from dccdka.lowering.accumulators import accumulator_bounds
+from dccdka.lowering.graph import AveragePool, Convolution, MaxPool, Residual, Window
 from dccdka.packing.artifact import Artifact, PlacedTensor
-from dccdka.packing.encoding import weight_magnitudes
-from dccdka.packing.narrowing import Images, Kernel, Values, narrow
+from dccdka.packing.narrowing import Images, Kernel, Values, requantiser, shifted
 
 # Patches are made for as many output rows at a time as stay in a core's second-level cache; this bounds memory, too.
 PATCH_BYTES = 1 << 20
@@ -31,51 +30,55 @@ _Array = NDArray[Any]  # float32 or float64 for convolutions, as exactness asks
 
 
 def convolution(artifact: Artifact, operator: Convolution) -> Kernel:
-    """Kernel of a convolution."""
+    """Kernel of a convolution, with the add that may follow it."""
     x, y = artifact.tensors[operator.input], artifact.tensors[operator.output]
-    window, requantisation = operator.window, operator.requantisation
-    largest_input = max(127 - x.zero_point, x.zero_point + 128)
-    largest_sums = largest_input * weight_magnitudes(operator.codes, operator.weight_zero_point)
+    window, requantisation, residual = operator.window, operator.requantisation, operator.residual
+    least, greatest = accumulator_bounds(operator.codes, operator.weight_zero_point)
+    largest_sums = np.maximum(-least, greatest)
     dtype = np.float32 if int(largest_sums.max()) <= 1 << 24 else np.float64
     depthwise = operator.groups > 1 and operator.groups == y.channels and operator.codes.shape[3] == 1
     sums_of = _by_taps(operator, dtype) if depthwise else _by_patches(operator, dtype)
     patch = 0 if depthwise else operator.codes[0].size * operator.groups * np.dtype(dtype).itemsize
     row_bytes = y.width * max(8 * y.channels, patch)
-    bias, multiplier = requantisation.bias.astype(np.int64), requantisation.multiplier.astype(np.int64)
-    wraps = bool((largest_sums + np.abs(bias) > 2**31 - 1).any())  # never for artifacts of our packer
-    # (sum + bias) M + rounding = sum M + (bias M + rounding), one pass less; all below 2^63
-    rounding = np.int64(1) << (requantisation.shift.astype(np.int64) - 1)
-    offset = rounding if wraps else bias * multiplier + rounding
+    narrow = requantiser(
+        requantisation.scaling,
+        requantisation.multiplier,
+        requantisation.bias,
+        largest_sums,
+        (operator.low, operator.high),
+    )
 
     def run(values: Values) -> Images:
         images = values[operator.input]
         if operator.flatten_input:
             images = images.reshape(len(images), 1, 1, -1)
         padded = _padded(images, x.zero_point, window, y, dtype)
-        output = np.empty((len(images), *y.shape), np.int8)
+        output = np.empty((len(images), y.height, y.width, y.channels), np.int8)
         for rows in _bands(y.height, len(images) * row_bytes):
             own = padded[:, rows.start * window.stride[0] :]
-            sums = sums_of(own, (rows.stop - rows.start, y.width)).astype(np.int64)
-            if wraps:
-                sums = (sums + bias).astype(np.int32).astype(np.int64)
-            sums *= multiplier
-            sums += offset
-            output[:, rows] = narrow(sums, requantisation.shift, y, operator.low, operator.high)
-        return output
+            output[:, rows] = narrow(sums_of(own, (rows.stop - rows.start, y.width)))
+        return output if residual is None else _added(output, values[residual.tensor], residual)
 
     return run
+
+
+def _added(images: Images, others: Images, residual: Residual) -> Images:
+    sums = np.multiply(images, residual.multiplier, dtype=np.int32)
+    sums += np.multiply(others, residual.residual_multiplier, dtype=np.int32)
+    sums += np.int32(residual.offset)
+    return shifted(sums, residual.shift, (residual.low, residual.high))
 
 
 def average_pool(artifact: Artifact, operator: AveragePool) -> Kernel:
     """Kernel of an average pool."""
     x, y = artifact.tensors[operator.input], artifact.tensors[operator.output]
+    largest_sum = 128 * operator.window.taps
+    limits = (operator.low, operator.high)
+    narrow = requantiser(operator.scaling, operator.multiplier, operator.bias, largest_sum, limits)
 
     def run(values: Values) -> Images:
         padded = _padded(values[operator.input], x.zero_point, operator.window, y, np.int32)
-        sums = _reduced(padded, operator.window, y, np.add).astype(np.int64)
-        sums *= operator.multiplier
-        sums += 1 << (operator.shift - 1)
-        return narrow(sums, operator.shift, y, operator.low, operator.high)
+        return narrow(_reduced(padded, operator.window, y, np.add))
 
     return run
 
@@ -85,10 +88,8 @@ def max_pool(artifact: Artifact, operator: MaxPool) -> Kernel:
     y = artifact.tensors[operator.output]
 
     def run(values: Values) -> Images:
-        # In 16 bits, so that 0 + -128 in the padding is the least value there is, which is never chosen.
-        padded = _padded(values[operator.input], -128, operator.window, y, np.int16)
-        result: Images = (_reduced(padded, operator.window, y, np.maximum) - 128).astype(np.int8)
-        return result
+        padded = _padded(values[operator.input], -128, operator.window, y, np.int8)
+        return _reduced(padded, operator.window, y, np.maximum)
 
     return run
 
@@ -98,14 +99,16 @@ def _bands(rows: int, row_bytes: int) -> Iterator[slice]:
     return (slice(begin, min(begin + step, rows)) for begin in range(0, rows, step))
 
 
-def _padded(images: Images, zero_point: int, window: Window, output: PlacedTensor, dtype: type[np.generic]) -> _Array:
-    """x - zero point, and 0 around it as far as the windows reach."""
+def _padded(images: Images, outside: int, window: Window, output: PlacedTensor, dtype: type[np.generic]) -> _Array:
+    """The images, and one value around them as far as the windows reach."""
     n, height, width, channels = images.shape
     top, left = window.padding
     rows = max(top + height, (output.height - 1) * window.stride[0] + window.extent[0])
     columns = max(left + width, (output.width - 1) * window.stride[1] + window.extent[1])
-    padded = np.zeros((n, rows, columns, channels), dtype)
-    np.subtract(images, zero_point, out=padded[:, top : top + height, left : left + width], dtype=dtype)
+    if (rows, columns) == (height, width):
+        return images.astype(dtype, order="C")
+    padded = np.full((n, rows, columns, channels), outside, dtype)
+    padded[:, top : top + height, left : left + width] = images
     return padded
 
 
