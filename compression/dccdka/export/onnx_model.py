@@ -1,0 +1,320 @@
+"""An artifact as an ONNX model with QuantizeLinear and DequantizeLinear around every operator (QDQ).
+
+It computes what devices compute up to ties of rounding (ONNX rounds halves to even) and the rounding of biases to
+int32 steps of the products, so outputs differ by a step now and then. Activations are uint8: the devices' int8 + 128.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from dccdka.export.onnx_scales import factor, ratio, softmax_scale, tensor_scales
+from dccdka.export.onnx_weights import quantized_weights
+from dccdka.lowering.graph import (
+    Add,
+    ArgMax,
+    AveragePool,
+    Concatenate,
+    Convolution,
+    Lookup,
+    MaxPool,
+    Multiply,
+    Operator,
+    Pad,
+    ReLU,
+    Residual,
+    Softmax,
+    Window,
+)
+from dccdka.packing.artifact import Artifact, PlacedTensor
+
+_OPSET, _IR_VERSION = 13, 8  # the oldest with scales per channel, so that other programs read it too
+_NEGLIGIBLE = 2.0**-8  # of an output step: what no node is added for
+_SAME = 1e-6  # relative difference of scales that are one
+
+
+def onnx_model(artifact: Artifact, name: str) -> onnx.ModelProto:
+    """The model, checked by ONNX's own checker.
+
+    Input "input": float32 [n, c, h, w], what the trained network sees: (pixel - zero) * scale of the data set. Output
+    "output": float32 [n, c], or [n, c, h, w] where that is more than one pixel. Raises ExportError naming the operator
+    that ONNX cannot say.
+    """
+    model = _Model(artifact).build(name)
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+class _Model:
+    """The model as it grows, an operator at a time. A name stands for a tensor of ONNX."""
+
+    def __init__(self, artifact: Artifact) -> None:
+        self.artifact = artifact
+        self.tensors = artifact.tensors
+        self.scales = tensor_scales(artifact)
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+        self.quantized: dict[int, str] = {}
+        self.dequantized: dict[tuple[int, float], str] = {}  # by tensor and scale
+        self.names: Counter[tuple[str, str]] = Counter()
+        self.prefix = "input"  # of the names that an operator gives
+
+    def build(self, name: str) -> onnx.ModelProto:
+        artifact = self.artifact
+        height, width, channels = artifact.input_shape
+        given = helper.make_tensor_value_info("input", TensorProto.FLOAT, ["n", channels, height, width])
+        self._quantize("input", artifact.input)
+        for index, operator in enumerate(artifact.operators):
+            self.prefix = f"{index}_{type(operator).__name__}"
+            self._emit(index, operator)
+        height, width, channels = artifact.output_shape
+        one_pixel = height * width == 1
+        result = helper.make_tensor_value_info(
+            "output", TensorProto.FLOAT, ["n", channels, *(() if one_pixel else (height, width))]
+        )
+        self.prefix = "output"
+        value = self._real(artifact.output, artifact.output_scale)
+        self.nodes.append(helper.make_node("Flatten" if one_pixel else "Identity", [value], ["output"]))
+        model = helper.make_model(
+            helper.make_graph(self.nodes, name, [given], [result], self.constants),
+            producer_name="dccdka",
+            opset_imports=[helper.make_opsetid("", _OPSET)],
+            ir_version=_IR_VERSION,
+        )
+        zero = artifact.input_zero_point + 128
+        pixel = f"input / {artifact.input_scale:.9g} + {zero}"
+        helper.set_model_props(model, {"artifact_sha256": artifact.sha256, "pixel": pixel})
+        return model
+
+    def _emit(self, index: int, operator: Operator) -> None:
+        match operator:
+            case Convolution():
+                self._convolution(operator)
+            case Add():
+                self._add(operator)
+            case Multiply():
+                self._multiply(operator)
+            case Concatenate():
+                self._concatenate(operator)
+            case AveragePool():
+                self._average_pool(operator)
+            case MaxPool():
+                x, y = self.tensors[operator.input], self.tensors[operator.output]
+                pooled = self._windowed("MaxPool", [self._like_output(operator)], operator.window, x, y)
+                self._quantize(pooled, operator.output)
+            case Pad():
+                self._pad(operator)
+            case ReLU():
+                self._finish(self._like_output(operator), operator.output, operator.low, operator.high)
+            case Lookup():
+                table = self._constant("table", operator.table.view(np.uint8) ^ np.uint8(0x80))
+                at = self._node("Cast", [self.quantized[operator.input]], to=TensorProto.INT32)
+                self._define(operator.output, self._node("Gather", [table, at], axis=0))
+            case Softmax():
+                value = self._node("Softmax", [self._real(operator.input, softmax_scale(index, operator))], axis=1)
+                self._define(operator.output, self._node("QuantizeLinear", [value, *self._parameters(1 / 256, -128)]))
+            case ArgMax():
+                at = self._node("ArgMax", [self._own(operator.input)], axis=1, keepdims=1)
+                self._define(operator.output, self._node("Cast", [at], to=TensorProto.UINT8))
+
+    # Operators
+
+    def _convolution(self, operator: Convolution) -> None:
+        x, y, residual = self.tensors[operator.input], self.tensors[operator.output], operator.residual
+        scale, zero_point = self.scales[operator.output], y.zero_point
+        if residual is not None:
+            scale, zero_point = self._before_residual(residual, scale, zero_point)
+        weights = quantized_weights(operator, x.zero_point, zero_point)
+        input_scale = np.float32(self.scales[operator.input])
+        weight_scales = (weights.steps * (scale / self.scales[operator.input])).astype(np.float32)
+        image = replace(x, height=1, width=1, channels=x.region.bytes) if operator.flatten_input else x
+        inputs = [
+            self._flattened(operator.input) if operator.flatten_input else self._own(operator.input),
+            self._weights("weights", weights.codes, weight_scales, weights.zero_points),
+            self._weights("bias", weights.bias, input_scale * weight_scales, np.zeros_like(weights.bias)),
+        ]
+        window = operator.window
+        value = self._windowed("Conv", inputs, window, image, y, group=operator.groups, dilations=list(window.dilation))
+        if residual is None:
+            self._finish(value, operator.output, operator.low, operator.high)
+            return
+        parameters = self._parameters(scale, zero_point)
+        own = self._clamped(value, scale, zero_point, operator.low, operator.high)
+        own = self._node("DequantizeLinear", [self._node("QuantizeLinear", [own, *parameters]), *parameters])
+        own = self._node("Neg", [own]) if residual.multiplier < 0 else own
+        ratios = (ratio(residual.multiplier, residual.shift), ratio(residual.residual_multiplier, residual.shift))
+        other = self._scaled(residual.tensor, ratios[1], operator.output)
+        offset = residual.offset * 2.0**-residual.shift
+        offset += ratios[0] * zero_point + ratios[1] * self.tensors[residual.tensor].zero_point
+        total = self._shifted(self._node("Add", [own, other]), offset, operator.output)
+        self._finish(total, operator.output, residual.low, residual.high)
+
+    def _before_residual(self, residual: Residual, scale: float, zero_point: int) -> tuple[float, int]:
+        """Scale and zero point of the convolution's own int8, of which the artifact knows only what they come to."""
+        own = ratio(residual.multiplier, residual.shift)
+        other = ratio(residual.residual_multiplier, residual.shift) * self.tensors[residual.tensor].zero_point
+        steps = (zero_point + 0.5 - residual.offset * 2.0**-residual.shift - other) / own
+        return scale * abs(own), round(min(max(steps, -128), 127))
+
+    def _add(self, operator: Add) -> None:
+        offset, values = operator.offset * 2.0**-operator.shift, []
+        for tensor, multiplier in (
+            (operator.input, operator.multiplier),
+            (operator.second, operator.second_multiplier),
+        ):
+            tied = ratio(multiplier, operator.shift)
+            values.append(self._scaled(tensor, tied, operator.output))
+            offset += tied * self.tensors[tensor].zero_point
+        total = self._shifted(self._node("Add", values), offset, operator.output)
+        self._finish(total, operator.output, operator.low, operator.high)
+
+    def _multiply(self, operator: Multiply) -> None:
+        tied = factor(operator.scaling, operator.multiplier) / self.scales[operator.input]
+        values = [self._own(operator.input), self._scaled(operator.second, tied, operator.output)]
+        offset = operator.bias * 2.0**-operator.scaling.fraction_bits
+        product = self._shifted(self._node("Mul", values), offset, operator.output)
+        self._finish(product, operator.output, operator.low, operator.high)
+
+    def _concatenate(self, operator: Concatenate) -> None:
+        values = []
+        for tensor, multiplier, offset in (
+            (operator.input, operator.multiplier, operator.offset),
+            (operator.second, operator.second_multiplier, operator.second_offset),
+        ):
+            tied = ratio(multiplier, operator.shift)
+            value = self._scaled(tensor, tied, operator.output)
+            offset_steps = offset * 2.0**-operator.shift + tied * self.tensors[tensor].zero_point
+            values.append(self._shifted(value, offset_steps, operator.output))
+        joined = self._node("Concat", values, axis=1)
+        self._finish(joined, operator.output, operator.low, operator.high)
+
+    def _average_pool(self, operator: AveragePool) -> None:
+        x, y = self.tensors[operator.input], self.tensors[operator.output]
+        tied = factor(operator.scaling, operator.multiplier) * operator.window.taps
+        value = self._scaled(operator.input, tied, operator.output)
+        value = self._windowed("AveragePool", [value], operator.window, x, y, count_include_pad=1)
+        offset = operator.bias * 2.0**-operator.scaling.fraction_bits + tied * x.zero_point
+        self._finish(self._shifted(value, offset, operator.output), operator.output, operator.low, operator.high)
+
+    def _pad(self, operator: Pad) -> None:
+        x, y = self.tensors[operator.input], self.tensors[operator.output]
+        behind = (y.height - x.height - operator.top, y.width - x.width - operator.left)
+        pads = self._constant("pads", np.array([0, 0, operator.top, operator.left, 0, 0, *behind], np.int64))
+        self._quantize(self._node("Pad", [self._like_output(operator), pads]), operator.output)
+
+    # What operators are made of
+
+    def _windowed(
+        self, kind: str, inputs: list[str], window: Window, x: PlacedTensor, y: PlacedTensor, **attributes: Any
+    ) -> str:
+        """A node whose window slides over x; only y's size is kept of what ONNX would make of the whole image."""
+        behind = window.padding_behind(x, y)
+        value = self._node(
+            kind,
+            inputs,
+            kernel_shape=list(window.kernel),
+            strides=list(window.stride),
+            pads=[*window.padding, *(max(0, size) for size in behind)],
+            **attributes,
+        )
+        if all(-size < stride for size, stride in zip(behind, window.stride, strict=True)):
+            return value
+        names = ("starts", "ends", "axes")
+        slices = np.array([[0, 0], [y.height, y.width], [2, 3]], np.int64)
+        return self._node("Slice", [value, *map(self._constant, names, slices)])
+
+    def _flattened(self, tensor: int) -> str:
+        """Real values of all of the tensor as one pixel, in the order of the devices' bytes: row, column, channel."""
+        if self.tensors[tensor].height * self.tensors[tensor].width == 1:
+            return self._own(tensor)
+        moved = self._node("Transpose", [self.quantized[tensor]], perm=[0, 2, 3, 1])
+        shape = self._constant("shape", np.array([-1, self.tensors[tensor].region.bytes, 1, 1], np.int64))
+        flat = self._node("Reshape", [moved, shape])
+        return self._node("DequantizeLinear", [flat, *self._parameters(self.scales[tensor], self._zero_of(tensor))])
+
+    def _shifted(self, value: str, offset: float, tensor: int) -> str:
+        """Plus what the offset (in steps, with the half that rounds) has beyond the tensor's zero point."""
+        beyond = offset - 0.5 - self._zero_of(tensor)
+        if abs(beyond) < _NEGLIGIBLE:
+            return value
+        return self._node("Add", [value, self._constant("offset", np.float32(beyond * self.scales[tensor]))])
+
+    def _finish(self, value: str, tensor: int, low: int, high: int) -> None:
+        self._quantize(self._clamped(value, self.scales[tensor], self._zero_of(tensor), low, high), tensor)
+
+    def _clamped(self, value: str, scale: float, zero_point: int, low: int, high: int) -> str:
+        if (low, high) == (-128, 127):
+            return value
+        if (low, high) == (zero_point, 127):
+            return self._node("Relu", [value])
+        bounds = (np.float32((bound - zero_point) * scale) for bound in (low, high))
+        return self._node("Clip", [value, *map(self._constant, ("low", "high"), bounds)])
+
+    # Values of tensors
+
+    def _zero_of(self, tensor: int) -> int:
+        return self.tensors[tensor].zero_point
+
+    def _own(self, tensor: int) -> str:
+        return self._real(tensor, self.scales[tensor])
+
+    def _like_output(self, operator: MaxPool | Pad | ReLU) -> str:
+        return self._real(operator.input, self.scales[operator.output])
+
+    def _scaled(self, tensor: int, tied: float, output: int) -> str:
+        """Real values where a step of the tensor is `tied` steps of the output; turned around if that is negative."""
+        value = self._real(tensor, abs(tied) * self.scales[output])
+        return self._node("Neg", [value]) if tied < 0 else value
+
+    def _real(self, tensor: int, scale: float) -> str:
+        """Where the scale is the tensor's own but for the rounding of a multiplier's last bit, it is that."""
+        if math.isclose(scale, self.scales[tensor], rel_tol=_SAME):
+            scale = self.scales[tensor]
+        if (tensor, scale) not in self.dequantized:
+            inputs = [self.quantized[tensor], *self._parameters(scale, self._zero_of(tensor))]
+            self.dequantized[tensor, scale] = self._node("DequantizeLinear", inputs)
+        return self.dequantized[tensor, scale]
+
+    def _quantize(self, value: str, tensor: int) -> None:
+        parameters = self._parameters(self.scales[tensor], self._zero_of(tensor))
+        self._define(tensor, self._node("QuantizeLinear", [value, *parameters]))
+
+    def _define(self, tensor: int, quantized: str) -> None:
+        self.quantized[tensor] = quantized
+        for known in [key for key in self.dequantized if key[0] == tensor]:
+            del self.dequantized[known]  # of a value that the tensor held before
+
+    # Nodes and constants
+
+    def _weights(self, name: str, values: NDArray[Any], scales: NDArray[np.float32], zero_points: NDArray[Any]) -> str:
+        parts = (("", values), ("_scale", scales), ("_zero_point", zero_points))
+        inputs = [self._constant(name + suffix, part) for suffix, part in parts]
+        return self._node("DequantizeLinear", inputs, axis=0)
+
+    def _parameters(self, scale: float, zero_point: int) -> list[str]:
+        return [
+            self._constant("scale", np.float32(scale)),
+            self._constant("zero_point", np.uint8(zero_point + 128)),
+        ]
+
+    def _constant(self, name: str, value: NDArray[Any] | np.generic) -> str:
+        self.constants.append(numpy_helper.from_array(np.asarray(value), self._unique(name)))
+        return self.constants[-1].name
+
+    def _node(self, kind: str, inputs: list[str], **attributes: Any) -> str:
+        output = self._unique(kind)
+        self.nodes.append(helper.make_node(kind, inputs, [output], name=output, **attributes))
+        return output
+
+    def _unique(self, name: str) -> str:
+        self.names[self.prefix, name] += 1
+        number = self.names[self.prefix, name]
+        return f"{self.prefix}/{name}" + (f"_{number}" if number > 1 else "")
