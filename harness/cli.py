@@ -157,6 +157,35 @@ def measure(
         _say(f"  {a.metric:8} absent: {a.reason}")
 
 
+@app.command(
+    epilog="Examples: harness tune --device f405-emulated; harness tune --device f405-desk --json > tuned.json"
+)
+def tune(
+    device: Annotated[str, typer.Option(help="A device of the inventory.")],
+    inventory: InventoryFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure the convolution kernels on a device, and store with its profile what each of them costs.
+
+    Studies that begin afterwards, with a target of this profile, pack every layer for the kernel that is cheapest
+    there. A real board's costs go before an emulated one's; Ctrl-C leaves what was stored before as it is.
+    """
+    path = find_inventory(inventory)
+    entry = entry_of(load_inventory(path), path, device)
+    from harness.tune.progress import shown_on
+    from harness.tune.report import as_object, as_tables
+    from harness.tune.tuning import tune as tune_on
+
+    with shown_on(_err, device, quiet=as_json) as on_progress:
+        tuned = tune_on(device, entry, on_progress)
+    if as_json:
+        found = {"device": device, "profile": tuned.profile, "file": str(tuned.file)}
+        _print_json({**found, **as_object(tuned.costs)})
+        return
+    _out.print(as_tables(tuned.costs))
+    _say(f"stored in {tuned.file}")
+
+
 @app.command(epilog="Example: harness pack study.yaml --sparsity 0.5 --clusters 16 --bits 4 --out model.dcc")
 def pack(
     study: Annotated[Path, typer.Argument(help="The study's YAML file: network and data.")],

@@ -11,6 +11,7 @@ from dccdka.packing.export import ExportError, export_library
 from dccdka.recipe import Recipe, RecipeError
 from dccdka.weights import WeightsError, load_weights
 from harness.config import StudyConfig
+from harness.config.kernel_costs import costs_of_target
 from harness.errors import NotPackable, UsageError
 from harness.farm.measuring import VerificationSet
 from harness.resources import agents_dir
@@ -22,12 +23,15 @@ Say = Callable[[str], None]
 
 
 def pack_network(config: StudyConfig, recipe: Recipe, weights: Path | None, say: Say) -> bytes:
-    """The study's network as an artifact, compressed without training; weights: a safetensors file, else untrained.
+    """The study's network as an artifact for its target, compressed without training.
+
+    weights: a safetensors file, else untrained.
 
     say hears of every layer where the recipe cannot be followed to the letter.
     Raises UsageError naming the file when the weights are not those of this network, and when the network or the
     study's options for recipes do not suit one another.
     """
+    costs = costs_of_target(config)
     dataset = study_dataset(config)
     model = network(config.model, dataset, config.seed)
     if weights is not None:
@@ -37,7 +41,7 @@ def pack_network(config: StudyConfig, recipe: Recipe, weights: Path | None, say:
             raise UsageError(str(error)) from None
     try:
         compressed = post_training(model, recipe)
-        artifact = to_artifact(compressed, dataset)
+        artifact = to_artifact(compressed, dataset, costs)
     except NotPackable as error:
         raise UsageError(str(error)) from None
     except RecipeError as error:

@@ -12,8 +12,10 @@ from pathlib import Path
 import torch
 
 from dccdka.datasets import Dataset
+from dccdka.packing.costs import KernelCosts
 from harness.config import DeviceEntry, Profile, StudyConfig, check_entry, load_inventory, load_profile
 from harness.config.inventory import find_inventory
+from harness.config.kernel_costs import costs_of
 from harness.config.yaml_file import line_of
 from harness.errors import UsageError
 from harness.farm.device import DeviceOpener
@@ -21,7 +23,7 @@ from harness.farm.farm import Farm
 from harness.farm.measuring import VerificationSet
 from harness.interrupt import stopped_by_interrupt
 from harness.metrics import MetricsServer, StudyCollector
-from harness.results.folder import StudyFolder, folder_for_search
+from harness.results.folder import StudyFolder, folder_for_search, journaled_costs
 from harness.results.journal import Journal
 from harness.results.objectives import Objectives
 from harness.search.coordinator import Coordinator, Plan
@@ -42,6 +44,7 @@ def search(config: StudyConfig, study_file: Path, root: Path, resume: bool, view
     Raises UsageError and DeviceError before anything is trained; whatever goes wrong later, all that was found is kept.
     """
     devices = study_devices(config, study_file)
+    profile = next(profile for name, _, profile in devices if name == config.target)
     with (
         folder_for_search(config, study_file, root, resume) as (folder, journal),
         stopped_by_interrupt(view.say) as stop,
@@ -52,7 +55,8 @@ def search(config: StudyConfig, study_file: Path, root: Path, resume: bool, view
             _same_data(journal, dataset)
             check_teacher(config, dataset, folder)
             untrained = network(config.model, dataset, config.seed)
-            networks = KnownNetworks.of(untrained, dataset, config.space, config.recipe)
+            costs = _fixed_costs(journal, profile)
+            networks = KnownNetworks.of(untrained, dataset, config.space, config.recipe, costs)
 
         verification = VerificationSet(verification_inputs(dataset, config.verify_inputs))
         farm = Farm(devices, stack.enter_context(DeviceOpener(folder.path)), stop)
@@ -65,8 +69,7 @@ def search(config: StudyConfig, study_file: Path, root: Path, resume: bool, view
 
         known = {candidate.id: candidate.recipe for candidate in journal.candidates()}
         optimizer = Optimizer(config.space, objectives.reference, config.seed, known)
-        profile = next(profile for name, _, profile in devices if name == config.target)
-        gate = Gate(farm, target, profile, config.limits, untrained, dataset)
+        gate = Gate(farm, target, profile, config.limits, untrained, dataset, costs)
         plan = Plan(journal, optimizer, gate, farm, objectives, verification, config.candidates, config.recipe)
         coordinator = Coordinator(plan, stop)
         _serve_metrics(config, objectives, coordinator, farm, view, stack)
@@ -94,6 +97,13 @@ def study_devices(config: StudyConfig, study_file: Path) -> Devices:
         check_entry(name, entry, profile)
         devices.append((name, entry, profile))
     return devices
+
+
+def _fixed_costs(journal: Journal, target: Profile) -> KernelCosts:
+    """By which all candidates are packed: what the first run of the study found stays, whoever tunes meanwhile."""
+    if journal.fact("kernel_costs") is None:
+        journal.set_fact("kernel_costs", costs_of(target).as_object())
+    return journaled_costs(journal)
 
 
 def _train_and_measure(

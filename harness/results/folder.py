@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from dccdka.packing.costs import CostsError, KernelCosts
 from harness.config import StudyConfig
 from harness.errors import UsageError
 from harness.results.journal import Journal
@@ -135,6 +136,14 @@ def journaled_objectives(journal: Journal) -> Objectives:
         return Objectives.from_fact(fact)
     except (KeyError, ValueError) as error:
         raise UsageError(f"{journal.name}: the journaled objectives are damaged: {error}") from None
+
+
+def journaled_costs(journal: Journal) -> KernelCosts:
+    """What the study packs by. Raises UsageError."""
+    try:
+        return KernelCosts.from_object(journal.fact("kernel_costs"))
+    except CostsError as error:
+        raise UsageError(f"{journal.name}: the journaled kernel costs are damaged: {error}") from None
 
 
 def _is_file(path: Path) -> bool:

@@ -14,6 +14,7 @@ from torch import nn
 from dccdka.collaborative import post_training
 from dccdka.datasets import Dataset
 from dccdka.packing import Artifact, read_artifact
+from dccdka.packing.costs import KernelCosts
 from dccdka.recipe import Recipe, RecipeError
 from harness.config import RecipeSettings, Space
 from harness.errors import CandidateError, DeviceError, DoesNotFit, NotPackable, UsageError
@@ -40,12 +41,14 @@ class KnownNetworks:
     baselines: tuple[tuple[str, Artifact], ...]
 
     @staticmethod
-    def of(untrained: nn.Module, dataset: Dataset, space: Space, options: RecipeSettings) -> KnownNetworks:
+    def of(
+        untrained: nn.Module, dataset: Dataset, space: Space, options: RecipeSettings, costs: KernelCosts
+    ) -> KnownNetworks:
         """Raises UsageError when the options do not suit the network or it cannot be lowered: before any training."""
 
         def packed(recipe: Recipe) -> Artifact:
             try:
-                return read_artifact(to_artifact(post_training(untrained, recipe), dataset))
+                return read_artifact(to_artifact(post_training(untrained, recipe), dataset, costs))
             except NotPackable as error:
                 raise UsageError(str(error)) from None
             except RecipeError as error:

@@ -13,6 +13,7 @@ from torch import nn
 from dccdka.collaborative import worst_case
 from dccdka.datasets import Dataset
 from dccdka.packing import Artifact, read_artifact
+from dccdka.packing.costs import KernelCosts
 from dccdka.recipe import Recipe
 from harness.config import Limits, Profile
 from harness.errors import DoesNotFit
@@ -31,6 +32,7 @@ class Gate:
     limits: Limits
     untrained: nn.Module
     dataset: Dataset
+    costs: KernelCosts
 
     def check(self, recipe: Recipe, name: str) -> dict[str, float]:
         """Runs the untrained candidate on the target, loads it on the other devices, and returns the target's metrics.
@@ -39,7 +41,8 @@ class Gate:
         """
         # Which weights are zero here is chance, so a filter that happens to be empty must not be taken away; where
         # whole filters are pruned, training prunes as many.
-        worst = to_artifact(worst_case(self.untrained, recipe), self.dataset, all_channels=recipe.pruning != "filters")
+        untrained, all_channels = worst_case(self.untrained, recipe), recipe.pruning != "filters"
+        worst = to_artifact(untrained, self.dataset, self.costs, all_channels=all_channels)
         artifact = read_artifact(worst)
         one_input = VerificationSet(verification_inputs(self.dataset, 1))
         run = self.farm.run(self.target, f"gate {name}", lambda device: run_on_device(device, artifact, one_input))

@@ -16,6 +16,7 @@ from dccdka.datasets import Dataset, DatasetError, ImageOptions, load_dataset
 from dccdka.lowering import LoweringError, lower, lower_all_channels
 from dccdka.models import ModelError, build_model
 from dccdka.packing import PackingError, pack, to_device_input
+from dccdka.packing.costs import KernelCosts
 from dccdka.training import CheckpointError, TrainingConfig, TrainingConfigError
 from harness.config import StudyConfig
 from harness.config.study import ModelConfig, TrainingSettings
@@ -85,15 +86,19 @@ def resumed(checkpoint: Path, train: Callable[[Path], Trained]) -> Trained:
         return train(checkpoint)
 
 
-def to_artifact(compressed: CompressedModel, dataset: Dataset, *, all_channels: bool = False) -> bytes:
-    """Lowers and packs; activations are calibrated on training images. Raises NotPackable.
+def to_artifact(
+    compressed: CompressedModel, dataset: Dataset, costs: KernelCosts, *, all_channels: bool = False
+) -> bytes:
+    """Lowers and packs for whom costs were measured on; activations are calibrated on training images.
+
+    Raises NotPackable.
 
     all_channels: keep those that do nothing too, for weights that are not the final ones.
     """
     count = min(CALIBRATION_IMAGES, max(LEAST_CALIBRATION_IMAGES, CALIBRATION_VALUES // dataset.train.images[0].size))
     graph_of = lower_all_channels if all_channels else lower
     try:
-        return pack(graph_of(compressed, _sample(dataset.train.images, count), dataset.normalization))
+        return pack(graph_of(compressed, _sample(dataset.train.images, count), dataset.normalization), costs)
     except (LoweringError, PackingError) as error:
         raise NotPackable(f"model: {error}") from None
 

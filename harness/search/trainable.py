@@ -20,7 +20,7 @@ from dccdka.recipe import Recipe
 from dccdka.training import DivergedError, compress
 from harness.config import StudyConfig
 from harness.errors import NotPackable
-from harness.results.folder import StudyFolder
+from harness.results.folder import StudyFolder, journaled_costs
 from harness.results.journal import Journal
 from harness.results.records import Training
 from harness.search.preparation import network, resumed, study_dataset, to_artifact, training_config
@@ -79,7 +79,7 @@ def _train(
     began = time.monotonic()
     compressed = resumed(folder.checkpoint(candidate), train)
     trained = time.monotonic()
-    artifact = to_artifact(compressed, dataset)
+    artifact = to_artifact(compressed, dataset, journaled_costs(journal))
     packed = time.monotonic()
     integer_model = read_artifact(artifact)
     validation = accuracy(integer_model, dataset.validation)

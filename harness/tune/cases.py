@@ -1,0 +1,184 @@
+"""The layers that a device's kernels are measured on: one convolution each, small, with random weights.
+
+Shapes differ in what a kernel's time may depend on, so that every kind of work has a cost of its own; all of them with
+their tensors and scratch fit 32 kB.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dccdka.lowering.graph import Convolution, IntegerGraph, Requantisation, Residual, Scaling, Tensor, Window
+from dccdka.packing import Artifact, pack, read_artifact
+from dccdka.packing.choice import Encoding, Kernel, KernelChoice
+from dccdka.packing.work import Layer, layer_of
+
+_WEIGHT_ZERO_POINT = 128
+_CLUSTERS = 16
+_SPREAD = 40.0  # of the outputs, in steps of int8
+_FRACTION_BITS = 4
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Of a convolution that is padded so that the output is as large as the input / stride; pairs are (y, x).
+
+    filters_at_once: None for all of them.
+    """
+
+    output: tuple[int, int]
+    channels: int
+    filters: int
+    kernel: tuple[int, int] = (1, 1)
+    stride: tuple[int, int] = (1, 1)
+    filters_at_once: int | None = None
+    rows_at_once: int = 1
+    residual: bool = False
+
+
+_CONVOLUTIONS = (
+    Shape((8, 8), 16, 16, (3, 3), rows_at_once=2, residual=True),
+    Shape((12, 12), 3, 16, (3, 3), filters_at_once=4, rows_at_once=3),
+    Shape((8, 8), 8, 24, (3, 3), stride=(2, 2), filters_at_once=8),
+    Shape((6, 6), 32, 32, rows_at_once=6),
+    Shape((9, 5), 24, 20, filters_at_once=6, rows_at_once=3),
+    Shape((5, 7), 8, 10, (5, 5), filters_at_once=2, rows_at_once=5),
+    Shape((10, 10), 1, 8, (10, 4), stride=(2, 2), filters_at_once=2),
+    Shape((4, 4), 28, 16, (3, 3), rows_at_once=4),
+    Shape((13, 13), 4, 6, stride=(2, 2), filters_at_once=2, rows_at_once=4),
+    Shape((14, 14), 12, 12, filters_at_once=4, rows_at_once=7, residual=True),
+    Shape((2, 16), 16, 4, (1, 3)),
+    Shape((16, 16), 2, 2, (3, 1), rows_at_once=8),
+)
+_DEPTHWISE = (
+    Shape((8, 8), 16, 16, (3, 3)),
+    Shape((25, 5), 8, 8, (3, 3)),
+    Shape((3, 3), 64, 64, (3, 3)),
+    Shape((12, 12), 8, 8, (3, 3), stride=(2, 2)),
+    Shape((6, 9), 12, 12, (5, 5)),
+    Shape((16, 16), 4, 4, (3, 3), residual=True),
+    Shape((7, 7), 10, 10, (2, 2)),
+    Shape((4, 20), 6, 6, (1, 3)),
+    Shape((20, 4), 6, 6, (5, 1)),
+    Shape((6, 6), 16, 16, (5, 5), stride=(2, 2)),
+    Shape((24, 24), 2, 2, (7, 7)),
+    Shape((1, 1), 48, 48, (3, 3)),
+)
+_VECTORS = (
+    Shape((1, 1), 64, 10),
+    Shape((1, 1), 10, 64),
+    Shape((1, 1), 256, 12),
+    Shape((1, 1), 32, 32, residual=True),
+    Shape((1, 1), 8, 128),
+    Shape((1, 1), 130, 6),
+    Shape((1, 1), 640, 8),
+    Shape((1, 1), 1, 24),
+    Shape((1, 1), 500, 2),
+    Shape((1, 1), 96, 96, residual=True),
+)
+_SPARSITIES = (0.0, 0.5, 0.8, 0.9, 0.65)
+
+
+@dataclass(frozen=True, eq=False)
+class MicroBenchmark:
+    """One convolution, packed with the choice that it is to measure."""
+
+    name: str
+    choice: KernelChoice
+    graph: IntegerGraph
+
+    @cached_property
+    def layer(self) -> Layer:
+        convolution = self.graph.operators[0]
+        assert isinstance(convolution, Convolution)
+        return layer_of(self.graph, convolution)
+
+    @cached_property
+    def artifact(self) -> Artifact:
+        return read_artifact(pack(self.graph, choose=lambda index, convolution, candidates: self.choice))
+
+
+def micro_benchmarks() -> Iterator[MicroBenchmark]:
+    """All of them, the same ones every time: each kernel with each encoding that it takes."""
+    for kernel in Kernel:
+        shapes = {Kernel.DEPTHWISE: _DEPTHWISE, Kernel.VECTOR: _VECTORS}.get(kernel, _CONVOLUTIONS)
+        for row, encoding in enumerate(kernel.encodings):
+            for column, shape in enumerate(shapes):
+                yield _micro_benchmark(kernel, encoding, shape, _SPARSITIES[(row + column) % len(_SPARSITIES)], column)
+
+
+def _micro_benchmark(kernel: Kernel, encoding: Encoding, shape: Shape, sparsity: float, seed: int) -> MicroBenchmark:
+    clusters = None if encoding is Encoding.RAW else _CLUSTERS
+    size = f"{shape.output[0]}x{shape.output[1]}x{shape.channels} to {shape.filters}"
+    window = f"{shape.kernel[0]}x{shape.kernel[1]}/{shape.stride[0]}"
+    name = f"{kernel.name} {encoding.name} {size}, {window}, {sparsity:.0%} zeros"
+    is_blocked = kernel in (Kernel.TILE, Kernel.BAND)
+    at_once = (shape.filters_at_once or shape.filters) if is_blocked else 1
+    rows = shape.rows_at_once if kernel is Kernel.BAND else 1
+    choice = KernelChoice(kernel, encoding, at_once, rows)
+    groups = shape.channels if kernel is Kernel.DEPTHWISE else 1
+    codes = _codes((shape.filters, *shape.kernel, shape.channels // groups), sparsity, clusters, seed)
+    return MicroBenchmark(name, choice, convolution_graph(shape, groups, codes))
+
+
+def _codes(shape: tuple[int, ...], sparsity: float, clusters: int | None, seed: int) -> NDArray[np.uint8]:
+    """Around the zero point, of so many values beside it (None: any); exactly the share of zeros, none by chance."""
+    generator = np.random.default_rng(seed)
+    values = np.setdiff1d(np.arange(_WEIGHT_ZERO_POINT - 60, _WEIGHT_ZERO_POINT + 61), [_WEIGHT_ZERO_POINT])
+    if clusters is not None:
+        values = generator.choice(values, clusters, replace=False)
+    codes = generator.choice(values, math.prod(shape)).astype(np.uint8)
+    codes[generator.permutation(codes.size)[: round(sparsity * codes.size)]] = _WEIGHT_ZERO_POINT
+    return codes.reshape(shape)
+
+
+def convolution_graph(shape: Shape, groups: int, codes: NDArray[np.uint8]) -> IntegerGraph:
+    """The convolution alone; its residual is its input.
+
+    codes: uint8 [filters, kernel y, kernel x, channels / groups].
+    """
+    axes = list(zip(shape.output, shape.kernel, shape.stride, strict=True))
+    height, width = (output * stride for output, _, stride in axes)
+    padding = tuple(max(0, kernel - stride) // 2 for _, kernel, stride in axes)
+    image = Tensor(height, width, shape.channels, scale=1 / 128, zero_point=-3)
+    output = Tensor(*shape.output, shape.filters, scale=1 / 16, zero_point=5)
+    filters = (codes.astype(np.int64) - _WEIGHT_ZERO_POINT).reshape(len(codes), -1)
+    sums_std = 255 / math.sqrt(12) * max(1.0, float(np.sqrt((filters**2).sum(axis=1).mean())))
+    multiplier = _narrow(_SPREAD * 2 ** (16 + _FRACTION_BITS) / sums_std)
+    zero_points = (multiplier * image.zero_point * filters.sum(axis=1)) >> 16
+    bias = (output.zero_point << _FRACTION_BITS) + (1 << _FRACTION_BITS - 1) - zero_points
+    return IntegerGraph(
+        tensors=(image, output),
+        operators=(
+            Convolution(
+                input=0,
+                output=1,
+                window=Window(shape.kernel, shape.stride, (padding[0], padding[1])),
+                groups=groups,
+                flatten_input=False,
+                codes=codes,
+                weight_zero_point=_WEIGHT_ZERO_POINT,
+                requantisation=Requantisation(
+                    Scaling(0, _FRACTION_BITS),
+                    np.full(shape.filters, multiplier, np.int16),
+                    bias.astype(np.int32),
+                ),
+                residual=Residual(0, 1 << 7, 1 << 7, 1 << 7, 8) if shape.residual else None,
+            ),
+        ),
+        input=0,
+        output=1,
+    )
+
+
+def _narrow(multiplier: float) -> int:
+    """The largest that is not above it, of 9 significant bits: what NARROW channels can hold."""
+    whole = min(int(multiplier), 2**15 - 1)
+    dropped = max(0, whole.bit_length() - 9)
+    return whole >> dropped << dropped
