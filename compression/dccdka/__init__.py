@@ -21,9 +21,13 @@ if TYPE_CHECKING:
     from dccdka.datasets import load_dataset as load_dataset
     from dccdka.distillation import distillation_loss as distillation_loss
     from dccdka.divergence import DivergedError as DivergedError
+    from dccdka.evaluation import NetworkError as NetworkError
     from dccdka.learning_rate import learning_rate_factor as learning_rate_factor
+    from dccdka.lowering import LoweringError as LoweringError
     from dccdka.lowering import lower as lower
+    from dccdka.models import ModelError as ModelError
     from dccdka.models import build_model as build_model
+    from dccdka.packing import PackingError as PackingError
     from dccdka.packing import pack as pack
     from dccdka.progress import Progress as Progress
     from dccdka.recipe import LayerRule as LayerRule
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
     from dccdka.recipe import RecipeError as RecipeError
     from dccdka.recipe import Schedule as Schedule
     from dccdka.schedule import schedule_curves as schedule_curves
+    from dccdka.stacked import StackingError as StackingError
     from dccdka.stacked import compress_stacked as compress_stacked
     from dccdka.teachers import NetworkTeacher as NetworkTeacher
     from dccdka.teachers import OnnxTeacher as OnnxTeacher
@@ -42,6 +47,7 @@ if TYPE_CHECKING:
     from dccdka.training import train_teacher as train_teacher
     from dccdka.training_config import TrainingConfig as TrainingConfig
     from dccdka.training_config import TrainingConfigError as TrainingConfigError
+    from dccdka.weights import WeightsError as WeightsError
     from dccdka.weights import load_weights as load_weights
 
 # Importing torch takes a second: a name brings its module along when it is first used.
@@ -53,6 +59,7 @@ _HOMES = {
     "DatasetError": "datasets",
     "DivergedError": "divergence",
     "LayerRule": "recipe",
+    "LoweringError": "lowering",
     "NetworkTeacher": "teachers",
     "OnnxTeacher": "teachers",
     "ParallelTeacher": "teachers",

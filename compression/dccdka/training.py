@@ -6,19 +6,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dccdka.batches import Batch, Batches
 from dccdka.checkpoint import Checkpoint, CheckpointError
-from dccdka.collaborative import CompressedModel
+from dccdka.collaborative import CompressedModel, worst_case
 from dccdka.datasets import Dataset, load_dataset
 from dccdka.distillation import distillation_loss
 from dccdka.divergence import DivergedError
 from dccdka.evaluation import NetworkError, accuracy, require_logits
 from dccdka.fitting import fit
 from dccdka.learner import Learner
+from dccdka.lowering import lower_all_channels
 from dccdka.progress import OnProgress, ignore_progress
 from dccdka.recipe import Recipe
 from dccdka.teachers import NetworkTeacher, ParallelTeacher, StoredLogits, Teacher, TeacherError, Training
@@ -82,6 +84,7 @@ def compress(
     training: TrainingConfig = _DEFAULT,
     checkpoint: str | Path | None = None,
     on_progress: OnProgress = ignore_progress,
+    lowered: bool = True,
 ) -> CompressedModel:
     """Train the student `model`, any module that gives logits [n, classes], while the recipe compresses it.
 
@@ -92,12 +95,16 @@ def compress(
     checkpoint: a file that the training's state is saved to now and then, and at the end; where it exists, the training
     goes on from it, on the CPU to the same bits as one that was not interrupted. Remove it when it is not needed.
 
-    Raises, before anything is trained: DatasetError, RecipeError, TrainingConfigError, NetworkError, TeacherError,
-    CheckpointError; and DivergedError, which names step and layer.
+    lowered: the result is meant for `lower`, so a network that has no integer form is refused before it is trained.
+
+    Raises, before anything is trained: DatasetError, RecipeError, TrainingConfigError, NetworkError, LoweringError,
+    TeacherError, CheckpointError; and DivergedError, which names step and layer.
     """
     dataset = load_dataset(data, seed=training.seed) if isinstance(data, str | Path) else data
     steps = training.steps(len(dataset.train.labels))
     require_logits(model, dataset, "model")
+    if lowered:
+        _require_integer_form(model, dataset, recipe)
     batches = _training_batches(dataset, training)
     device = batches.labels.device
     lessons = None
@@ -129,6 +136,12 @@ def compress(
     compressed = learner.collaboration.finalize()
     model.cpu()
     return compressed
+
+
+def _require_integer_form(model: nn.Module, dataset: Dataset, recipe: Recipe) -> None:
+    """Lower a copy with random weights: what has an integer form depends on the network, not on what it learns."""
+    with torch.random.fork_rng(devices=()):
+        lower_all_channels(worst_case(model, recipe), dataset.train.images[:1], dataset.normalization)
 
 
 def _loss_of_labels(logits: Tensor, batch: Batch, step: int) -> Tensor:

@@ -57,6 +57,23 @@ def test_compress_takes_any_module_and_its_result_is_packed(tiny: Dataset) -> No
     assert len(dccdka.pack(graph)) > 0
 
 
+class Unlowerable(Users):
+    """Computes what int8 devices have no operator for."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return torch.cumsum(super().forward(images), 1)
+
+
+def test_a_network_without_an_integer_form_is_refused_before_it_is_trained(tiny: Dataset) -> None:
+    torch.manual_seed(0)
+    student = Unlowerable()
+    before = student.head.weight.clone()
+    with pytest.raises(dccdka.LoweringError, match="cumsum"):
+        dccdka.compress(student, tiny, RECIPE, training=CONFIG)
+    assert torch.equal(student.head.weight, before)
+    assert dccdka.compress(student, tiny, RECIPE, training=CONFIG, lowered=False).module is student
+
+
 @pytest.mark.parametrize("kind", ["module", "list", "logits", "ensemble's logits", "none"])
 def test_every_kind_of_teacher_teaches(tiny: Dataset, network: Network, kind: str) -> None:
     random = np.random.default_rng(0)
