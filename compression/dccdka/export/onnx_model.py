@@ -1,7 +1,7 @@
 """An artifact as an ONNX model with QuantizeLinear and DequantizeLinear around every operator (QDQ).
 
-It computes what devices compute up to ties of rounding (ONNX rounds halves to even) and the rounding of biases to
-int32 steps of the products, so outputs differ by a step now and then. Activations are uint8: the devices' int8 + 128.
+It computes what devices compute up to the rounding of biases, which ONNX has in whole steps of the products, and that
+of 32-bit floating point; so a value differs by one step now and then. Activations are uint8: the devices' int8 + 128.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from dccdka.export.onnx_rounding import NEGLIGIBLE, Rounding
 from dccdka.export.onnx_scales import factor, ratio, softmax_scale, tensor_scales
 from dccdka.export.onnx_weights import quantized_weights
 from dccdka.lowering.graph import (
@@ -37,7 +38,6 @@ from dccdka.lowering.graph import (
 from dccdka.packing.artifact import Artifact, PlacedTensor
 
 _OPSET, _IR_VERSION = 13, 8  # the oldest with scales per channel, so that other programs read it too
-_NEGLIGIBLE = 2.0**-8  # of an output step: what no node is added for
 _SAME = 1e-6  # relative difference of scales that are one
 
 
@@ -152,9 +152,9 @@ class _Model:
         own = self._node("Neg", [own]) if residual.multiplier < 0 else own
         ratios = (ratio(residual.multiplier, residual.shift), ratio(residual.residual_multiplier, residual.shift))
         other = self._scaled(residual.tensor, ratios[1], operator.output)
-        offset = residual.offset * 2.0**-residual.shift
-        offset += ratios[0] * zero_point + ratios[1] * self.tensors[residual.tensor].zero_point
-        total = self._shifted(self._node("Add", [own, other]), offset, operator.output)
+        rounding = Rounding(residual.multiplier | residual.residual_multiplier, residual.offset, residual.shift)
+        offset = ratios[0] * zero_point + ratios[1] * self.tensors[residual.tensor].zero_point
+        total = self._shifted(self._node("Add", [own, other]), offset, rounding, operator.output)
         self._finish(total, operator.output, residual.low, residual.high)
 
     def _before_residual(self, residual: Residual, scale: float, zero_point: int) -> tuple[float, int]:
@@ -165,7 +165,7 @@ class _Model:
         return scale * abs(own), round(min(max(steps, -128), 127))
 
     def _add(self, operator: Add) -> None:
-        offset, values = operator.offset * 2.0**-operator.shift, []
+        offset, values = 0.0, []
         for tensor, multiplier in (
             (operator.input, operator.multiplier),
             (operator.second, operator.second_multiplier),
@@ -173,14 +173,15 @@ class _Model:
             tied = ratio(multiplier, operator.shift)
             values.append(self._scaled(tensor, tied, operator.output))
             offset += tied * self.tensors[tensor].zero_point
-        total = self._shifted(self._node("Add", values), offset, operator.output)
+        rounding = Rounding(operator.multiplier | operator.second_multiplier, operator.offset, operator.shift)
+        total = self._shifted(self._node("Add", values), offset, rounding, operator.output)
         self._finish(total, operator.output, operator.low, operator.high)
 
     def _multiply(self, operator: Multiply) -> None:
         tied = factor(operator.scaling, operator.multiplier) / self.scales[operator.input]
         values = [self._own(operator.input), self._scaled(operator.second, tied, operator.output)]
-        offset = operator.bias * 2.0**-operator.scaling.fraction_bits
-        product = self._shifted(self._node("Mul", values), offset, operator.output)
+        rounding = Rounding.of(operator.scaling, operator.multiplier, operator.bias)
+        product = self._shifted(self._node("Mul", values), 0.0, rounding, operator.output)
         self._finish(product, operator.output, operator.low, operator.high)
 
     def _concatenate(self, operator: Concatenate) -> None:
@@ -191,8 +192,8 @@ class _Model:
         ):
             tied = ratio(multiplier, operator.shift)
             value = self._scaled(tensor, tied, operator.output)
-            offset_steps = offset * 2.0**-operator.shift + tied * self.tensors[tensor].zero_point
-            values.append(self._shifted(value, offset_steps, operator.output))
+            rounding = Rounding(multiplier, offset, operator.shift)
+            values.append(self._shifted(value, tied * self.tensors[tensor].zero_point, rounding, operator.output))
         joined = self._node("Concat", values, axis=1)
         self._finish(joined, operator.output, operator.low, operator.high)
 
@@ -201,8 +202,9 @@ class _Model:
         tied = factor(operator.scaling, operator.multiplier) * operator.window.taps
         value = self._scaled(operator.input, tied, operator.output)
         value = self._windowed("AveragePool", [value], operator.window, x, y, count_include_pad=1)
-        offset = operator.bias * 2.0**-operator.scaling.fraction_bits + tied * x.zero_point
-        self._finish(self._shifted(value, offset, operator.output), operator.output, operator.low, operator.high)
+        rounding = Rounding.of(operator.scaling, operator.multiplier, operator.bias)
+        value = self._shifted(value, tied * x.zero_point, rounding, operator.output)
+        self._finish(value, operator.output, operator.low, operator.high)
 
     def _pad(self, operator: Pad) -> None:
         x, y = self.tensors[operator.input], self.tensors[operator.output]
@@ -240,10 +242,13 @@ class _Model:
         flat = self._node("Reshape", [moved, shape])
         return self._node("DequantizeLinear", [flat, *self._parameters(self.scales[tensor], self._zero_of(tensor))])
 
-    def _shifted(self, value: str, offset: float, tensor: int) -> str:
-        """Plus what the offset (in steps, with the half that rounds) has beyond the tensor's zero point."""
-        beyond = offset - 0.5 - self._zero_of(tensor)
-        if abs(beyond) < _NEGLIGIBLE:
+    def _shifted(self, value: str, zero_points: float, rounding: Rounding, tensor: int) -> str:
+        """Plus what the operator's offset has beyond all zero points and a half: nothing, as a rule.
+
+        zero_points: of the inputs, in steps of the tensor.
+        """
+        beyond = rounding.offset - 0.5 + zero_points - self._zero_of(tensor) + rounding.tie_break
+        if abs(beyond) < NEGLIGIBLE:
             return value
         return self._node("Add", [value, self._constant("offset", np.float32(beyond * self.scales[tensor]))])
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from dccdka.lowering.graph import Convolution
 
 _LARGEST_BIAS = 2.0**30
+_UP = 2.0**-12  # of an output step: halves are rounded up, as devices do, and not to even
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +39,7 @@ def quantized_weights(operator: Convolution, input_zero_point: int, output_zero_
     weights = operator.codes.astype(np.int64) - operator.weight_zero_point
     sums = weights.reshape(len(weights), -1).sum(axis=1)
     # floor(sum f + bias / 2^k) = round(sum f + bias / 2^k - 1/2); the sum over x is that over x - zero point, and more
-    offsets = requantisation.bias * 2.0**-scaling.fraction_bits - 0.5 - output_zero_point
+    offsets = requantisation.bias * 2.0**-scaling.fraction_bits - 0.5 + _UP - output_zero_point
     offsets += input_zero_point * sums * factors
     weights = weights.transpose(0, 3, 1, 2)
     weights[factors < 0] *= -1
