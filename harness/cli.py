@@ -157,9 +157,7 @@ def measure(
         _say(f"  {a.metric:8} absent: {a.reason}")
 
 
-@app.command(
-    epilog="Examples: harness tune --device f405-emulated; harness tune --device f405-desk --json > tuned.json"
-)
+@app.command(epilog="Example: harness tune --device f405-emulated --json")
 def tune(
     device: Annotated[str, typer.Option(help="A device of the inventory.")],
     inventory: InventoryFile = None,

@@ -87,6 +87,7 @@ def test_devices_that_answer_and_one_that_does_not(study: SmallStudy) -> None:
         (["front", "nothing"], "no study 'nothing'"),
         (["measure", "none.dcc", "--device", "f405-emulated"], "none.dcc"),
         (["measure", "none.dcc", "--device", "toaster"], "no device named 'toaster'"),
+        (["tune", "--device", "toaster"], "no device named 'toaster'"),
         (["export", "small", "c999", "--out", "x"], "c999"),
         (["pack", "study.yaml", "--out", "x.dcc", "--clusters", "1"], "clusters"),
         (["pack", "study.yaml", "--out", "x.dcc", "--weights", "study.yaml"], "study.yaml: not a safetensors file"),
@@ -99,7 +100,7 @@ def test_bad_arguments_end_in_one_line(finished_study: SmallStudy, arguments: li
     assert words in refused.stderr and "Traceback" not in refused.stderr
 
 
-@pytest.mark.parametrize("command", ["search", "front", "measure", "pack", "export", "metrics"])
+@pytest.mark.parametrize("command", ["search", "front", "measure", "tune", "pack", "export", "metrics"])
 def test_help_gives_an_example(finished_study: SmallStudy, command: str) -> None:
     shown = finished_study.run(command, "--help")
     assert shown.returncode == 0 and f"Example: harness {command} " in " ".join(shown.stdout.split())
