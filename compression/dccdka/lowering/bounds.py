@@ -1,7 +1,7 @@
 """Between which integers each channel of each tensor lies, whatever the image, by interval arithmetic.
 
 A channel whose bounds are equal is constant. The formulas are those of packing/FORMAT.md; every step of them rises or
-falls with its input all the way, so the ends of an interval give the ends of the next.
+falls with its input all the way, so the ends of an interval give the ends of the next, unless one leaves 32 bits.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dccdka.lowering.accumulators import signed_sums
 from dccdka.lowering.graph import (
     Add,
     ArgMax,
@@ -24,14 +25,14 @@ from dccdka.lowering.graph import (
     Operator,
     Pad,
     ReLU,
+    Scaling,
     Softmax,
     Tensor,
     Window,
 )
 
 _Integers = NDArray[np.int64]
-# Weights that are worked on at once.
-_BLOCK = 1 << 20
+_INT32 = np.iinfo(np.int32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,8 +50,21 @@ class Bounds:
     def __sub__(self, zero_point: int) -> Bounds:
         return Bounds(self.low - zero_point, self.high - zero_point)
 
-    def with_zero(self) -> Bounds:
-        return Bounds(np.minimum(self.low, 0), np.maximum(self.high, 0))
+    def __add__(self, other: Bounds) -> Bounds:
+        return Bounds(self.low + other.low, self.high + other.high)
+
+    def including(self, value: int) -> Bounds:
+        return Bounds(np.minimum(self.low, value), np.maximum(self.high, value))
+
+    def shifted(self, bits: int) -> Bounds:
+        return Bounds(self.low >> bits, self.high >> bits)
+
+    def anything(self, limits: tuple[int, int]) -> Bounds:
+        """Of as many channels."""
+        return Bounds(np.full_like(self.low, limits[0]), np.full_like(self.high, limits[1]))
+
+    def clipped(self, low: int, high: int) -> Bounds:
+        return Bounds(self.low.clip(low, high), self.high.clip(low, high))
 
     def times(self, factor: _Integers | int) -> Bounds:
         ends = self.low * factor, self.high * factor
@@ -79,33 +93,38 @@ def _output_bounds(graph: IntegerGraph, operator: Operator, bounds: list[Bounds]
     seen = bounds[operator.input]
     match operator:
         case Convolution():
-            return _convolution(operator, x, y, seen)
+            result, residual = _convolution(operator, x, y, seen), operator.residual
+            if residual is None:
+                return result
+            others = bounds[residual.tensor].times(residual.residual_multiplier)
+            sums = result.times(residual.multiplier) + others
+            return _shifted(sums, residual.offset, residual.shift, (residual.low, residual.high))
         case AveragePool():
-            centred = seen - x.zero_point
-            sums = (centred.with_zero() if is_padded(operator.window, x, y) else centred).times(operator.window.taps)
-            return _requantised(sums.times(operator.multiplier), operator.shift, y, operator.low, operator.high)
+            inside = seen.including(x.zero_point) if is_padded(operator.window, x, y) else seen
+            sums = inside.times(operator.window.taps)
+            limits = (operator.low, operator.high)
+            return _requantised(sums, operator.scaling, operator.multiplier, operator.bias, limits)
         case Add():
-            second = bounds[operator.second] - graph.tensors[operator.second].zero_point
-            a, b = (seen - x.zero_point).times(operator.multiplier), second.times(operator.second_multiplier)
-            sums = Bounds(a.low + b.low, a.high + b.high)
-            return _requantised(sums, operator.shift, y, operator.low, operator.high)
+            sums = seen.times(operator.multiplier) + bounds[operator.second].times(operator.second_multiplier)
+            return _shifted(sums, operator.offset, operator.shift, (operator.low, operator.high))
         case Concatenate():
-            second = bounds[operator.second] - graph.tensors[operator.second].zero_point
-            a, b = (seen - x.zero_point).times(operator.multiplier), second.times(operator.second_multiplier)
-            both = Bounds(np.concatenate((a.low, b.low)), np.concatenate((a.high, b.high)))
-            return _requantised(both, operator.shift, y, operator.low, operator.high)
+            limits = (operator.low, operator.high)
+            second = bounds[operator.second].times(operator.second_multiplier)
+            a = _shifted(seen.times(operator.multiplier), operator.offset, operator.shift, limits)
+            b = _shifted(second, operator.second_offset, operator.shift, limits)
+            return Bounds(np.concatenate((a.low, b.low)), np.concatenate((a.high, b.high)))
         case Multiply():
             second = bounds[operator.second] - graph.tensors[operator.second].zero_point
             by_low, by_high = ((seen - x.zero_point).times(end) for end in (second.low, second.high))
-            product = Bounds(np.minimum(by_low.low, by_high.low), np.maximum(by_low.high, by_high.high))
-            scaled = product.times(operator.multiplier)
-            return _requantised(scaled, operator.shift, y, operator.low, operator.high)
+            products = Bounds(np.minimum(by_low.low, by_high.low), np.maximum(by_low.high, by_high.high))
+            limits = (operator.low, operator.high)
+            return _requantised(products, operator.scaling, operator.multiplier, operator.bias, limits)
         case MaxPool():
             return seen
         case Pad():
-            return Bounds(np.minimum(seen.low, x.zero_point), np.maximum(seen.high, x.zero_point))
+            return seen.including(y.zero_point)
         case ReLU():
-            return Bounds(*(end.clip(operator.low, operator.high) for end in (seen.low, seen.high)))
+            return seen.clipped(operator.low, operator.high)
         case Lookup():
             parts = [operator.table[low + 128 : high + 129] for low, high in zip(seen.low, seen.high, strict=True)]
             lows, highs = [part.min() for part in parts], [part.max() for part in parts]
@@ -116,36 +135,39 @@ def _output_bounds(graph: IntegerGraph, operator: Operator, bounds: list[Bounds]
             return Bounds(np.array([-128], np.int64), np.array([x.channels - 129], np.int64))
 
 
-def _requantised(products: Bounds, shift: _Integers | int, output: Tensor, low: int, high: int) -> Bounds:
-    """Products have the multiplier in them already."""
-    rounding = np.int64(1) << (np.asarray(shift, np.int64) - 1)
-    ends = (((end + rounding) >> shift) + output.zero_point for end in (products.low, products.high))
-    return Bounds(*(end.clip(low, high) for end in ends))
-
-
 def _convolution(operator: Convolution, x: Tensor, y: Tensor, seen: Bounds) -> Bounds:
-    centred = seen - x.zero_point
+    """Before the residual, if any."""
     if operator.flatten_input:
         pixels = x.height * x.width
-        centred = Bounds(np.tile(centred.low, pixels), np.tile(centred.high, pixels))
+        seen = Bounds(np.tile(seen.low, pixels), np.tile(seen.high, pixels))
     elif is_padded(operator.window, x, y):
-        centred = centred.with_zero()
-    filters, requantisation = len(operator.codes), operator.requantisation
-    low_sums, high_sums = np.empty(filters, np.int64), np.empty(filters, np.int64)
-    lows, highs = (end.reshape(operator.groups, -1) for end in (centred.low, centred.high))
-    block = max(1, _BLOCK // operator.codes[0].size)
-    for begin in range(0, filters, block):
-        part = slice(begin, begin + block)
-        weights = operator.codes[part].astype(np.int16) - operator.weight_zero_point
-        above = np.maximum(weights, 0).sum(axis=(1, 2), dtype=np.int64)
-        below = np.minimum(weights, 0).sum(axis=(1, 2), dtype=np.int64)
-        group = np.arange(filters)[part] // (filters // operator.groups)
-        low, high = (lows[0], highs[0]) if operator.groups == 1 else (lows[group], highs[group])
-        low_sums[part] = (above * low + below * high).sum(axis=1)
-        high_sums[part] = (above * high + below * low).sum(axis=1)
-    sums = Bounds(low_sums + requantisation.bias, high_sums + requantisation.bias)
-    multiplier, shift = requantisation.multiplier.astype(np.int64), requantisation.shift.astype(np.int64)
-    limits = np.iinfo(np.int32)
-    if (sums.low < limits.min).any() or (sums.high > limits.max).any():  # may wrap: the packer refuses such a graph
-        return _anything(filters)
-    return _requantised(sums.times(multiplier), shift, y, operator.low, operator.high)
+        seen = seen.including(x.zero_point)
+    above, below = signed_sums(operator.codes, operator.weight_zero_point)
+    filters = len(above)
+    group = np.arange(filters) // (filters // operator.groups)
+    lows, highs = (end.reshape(operator.groups, -1) for end in (seen.low, seen.high))
+    low, high = (lows[0], highs[0]) if operator.groups == 1 else (lows[group], highs[group])
+    sums = Bounds((above * low + below * high).sum(axis=1), (above * high + below * low).sum(axis=1))
+    requantisation = operator.requantisation
+    multiplier, bias = requantisation.multiplier.astype(np.int64), requantisation.bias.astype(np.int64)
+    return _requantised(sums, requantisation.scaling, multiplier, bias, (operator.low, operator.high))
+
+
+def _requantised(
+    sums: Bounds, scaling: Scaling, multiplier: _Integers | int, bias: _Integers | int, limits: tuple[int, int]
+) -> Bounds:
+    shifted = sums.times(1 << scaling.accumulator_shift)
+    products = shifted.times(multiplier)
+    steps = Bounds((products.low >> 16) + bias, (products.high >> 16) + bias)
+    if not (_fits_32_bits(shifted) and _fits_32_bits(steps)):
+        return steps.anything(limits)
+    return steps.shifted(scaling.fraction_bits).clipped(*limits)
+
+
+def _shifted(sums: Bounds, offset: int, shift: int, limits: tuple[int, int]) -> Bounds:
+    moved = Bounds(sums.low + offset, sums.high + offset)
+    return moved.shifted(shift).clipped(*limits) if _fits_32_bits(moved) else moved.anything(limits)
+
+
+def _fits_32_bits(bounds: Bounds) -> bool:
+    return bool((bounds.low >= _INT32.min).all() and (bounds.high <= _INT32.max).all())

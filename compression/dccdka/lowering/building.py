@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from dccdka.datasets import Normalization
 from dccdka.lowering import arithmetic, graph, tables
 from dccdka.lowering.calls import Call, Calls
 from dccdka.lowering.errors import LoweringError
-from dccdka.lowering.folding import folded_requantisation
+from dccdka.lowering.folding import convolution_requantisation, folded
 from dccdka.lowering.graph import POINT, IntegerGraph, Operator, Tensor, Window
 from dccdka.lowering.layers import (
     ELEMENTWISE,
@@ -43,6 +43,8 @@ from dccdka.lowering.values import Order, Value, channel_order, image_order, is_
 from dccdka.lowering.windows import is_column, turned, window_of
 
 _Kind = TypeVar("_Kind", bound=Layer)
+# Least and greatest product of two int8 less their zero points.
+_PRODUCTS = (-255 * 255, 255 * 255)
 # Kinds whose result needs no range of its own: the input's integers, or a scale that is always the same.
 _UNOBSERVED = (Rearrange, Nothing, Maximum, Padding, Exponentials, Largest, Scale)
 
@@ -199,7 +201,7 @@ class GraphBuilder:
     def _clamped(self, x: Value, layer: Clamp) -> Value:
         tensor = replace(self.tensors[x.tensor], scale=x.scale)
         output = self._add_tensor(tensor)
-        self.operators.append(graph.ReLU(x.tensor, output, **_limits(layer, tensor)))
+        self.operators.append(graph.ReLU(x.tensor, output, *_limits(layer, tensor)))
         return replace(x, tensor=output)
 
     def _padded(self, node: fx.Node, layer: Padding) -> Value:
@@ -224,6 +226,8 @@ class GraphBuilder:
         height, width = image
         tensor = self._ranged(path[-1], Tensor(height, width, len(weights), 1.0, 0))
         output = self._define(path, tensor, self._order(node, tensor) if order is None else order)
+        weights = np.ascontiguousarray(weights)
+        low, high = _limits(clamp, tensor)
         self.operators.append(
             graph.Convolution(
                 input=x.tensor,
@@ -231,12 +235,18 @@ class GraphBuilder:
                 window=window,
                 groups=layer.groups,
                 flatten_input=flatten,
-                codes=np.ascontiguousarray(weights),
+                codes=weights,
                 weight_zero_point=codes.zero_point,
-                requantisation=folded_requantisation(
-                    layer.module.bias, len(weights), affine, x.scale * codes.scale, tensor.scale
+                requantisation=convolution_requantisation(
+                    folded(layer.module.bias, len(weights), affine),
+                    x.scale * codes.scale,
+                    (weights, codes.zero_point),
+                    x.zero_point,
+                    tensor,
+                    (low, high),
                 ),
-                **_limits(clamp, tensor),
+                low=low,
+                high=high,
             )
         )
 
@@ -327,18 +337,22 @@ class GraphBuilder:
         if flatten:
             tensor = replace(tensor, height=1, width=1, channels=before.elements)
         output = self._define(path, tensor, x.order)
-        channels = len(factor)
+        ones = np.ones((len(factor), 1, 1, 1), np.uint8)
+        low, high = _limits(clamp, tensor)
         self.operators.append(
             graph.Convolution(
                 input=x.tensor,
                 output=output,
                 window=POINT,
-                groups=channels,
+                groups=len(factor),
                 flatten_input=flatten and before.height * before.width > 1,
-                codes=np.ones((channels, 1, 1, 1), np.uint8),
+                codes=ones,
                 weight_zero_point=0,
-                requantisation=folded_requantisation(None, channels, [Affine(factor, offset)], x.scale, tensor.scale),
-                **_limits(clamp, tensor),
+                requantisation=convolution_requantisation(
+                    Affine(factor, offset), x.scale, (ones, 0), x.zero_point, tensor, (low, high)
+                ),
+                low=low,
+                high=high,
             )
         )
 
@@ -347,10 +361,11 @@ class GraphBuilder:
         path, clamp = self._take_clamp([node])
         tensor = self._ranged(path[-1], self._image_tensor(node, image.tensor, image.value))
         output = self._define(path, tensor, self._order(node, tensor))
-        multiplier, shift = arithmetic.multiplier_and_shift(image.value.scale / (tensor.scale * window.taps))
-        self.operators.append(
-            graph.AveragePool(image.value.tensor, output, window, multiplier, shift, **_limits(clamp, tensor))
-        )
+        factor, taps = image.value.scale / (tensor.scale * window.taps), window.taps
+        offset = tensor.zero_point - factor * taps * image.value.zero_point
+        limits = _limits(clamp, tensor)
+        requantisation = arithmetic.scalar_requantisation(factor, offset, (-128 * taps, 127 * taps), limits)
+        self.operators.append(graph.AveragePool(image.value.tensor, output, window, *requantisation, *limits))
 
     def _maximum(self, node: fx.Node, layer: Maximum) -> None:
         image, window = self._pooled(node, layer)
@@ -391,12 +406,14 @@ class GraphBuilder:
         tensors = (first.tensor, second.tensor, output)
         limits = _limits(clamp, tensor)
         if isinstance(layer, Product):
-            scaling = arithmetic.multiplier_and_shift(first.scale * second.scale / tensor.scale)
-            self.operators.append(graph.Multiply(*tensors, *scaling, **limits))
+            factor = first.scale * second.scale / tensor.scale
+            requantisation = arithmetic.scalar_requantisation(factor, tensor.zero_point, _PRODUCTS, limits)
+            self.operators.append(graph.Multiply(*tensors, *requantisation, *limits))
         else:
             scales = (layer.first_factor * first.scale, layer.second_factor * second.scale)
-            factors = (scales[0] / tensor.scale, scales[1] / tensor.scale)
-            self.operators.append(graph.Add(*tensors, *arithmetic.common_shift(factors), **limits))
+            a, b, shift = arithmetic.common_shift((scales[0] / tensor.scale, scales[1] / tensor.scale))
+            offset = arithmetic.offset_of(tensor.zero_point, shift, a * first.zero_point, b * second.zero_point)
+            self.operators.append(graph.Add(*tensors, a, b, offset, shift, *limits))
 
     def _alike(self, first: Value, second: Value) -> bool:
         same_image = _size(self.tensors[first.tensor]) == _size(self.tensors[second.tensor])
@@ -429,9 +446,13 @@ class GraphBuilder:
                 output = self._define(path, tensor, self._order(node, tensor))
             else:
                 output = self._add_tensor(tensor)
-            scaling = arithmetic.common_shift(factors)
+            a, b, shift = arithmetic.common_shift(factors)
+            offsets = [
+                arithmetic.offset_of(tensor.zero_point, shift, multiplier * value.zero_point)
+                for multiplier, value in ((a, joined), (b, part))
+            ]
             limits = _limits(clamp, tensor)
-            self.operators.append(graph.Concatenate(joined.tensor, part.tensor, output, *scaling, **limits))
+            self.operators.append(graph.Concatenate(joined.tensor, part.tensor, output, a, b, *offsets, shift, *limits))
             joined = Value(output, joined.order, tensor.scale, tensor.zero_point)
 
     def _joined(self, node: fx.Node) -> list[fx.Node]:
@@ -593,11 +614,11 @@ def _by_byte(values: NDArray[np.float64], order: Order, tensor: Tensor) -> NDArr
     return by_byte.reshape(-1, tensor.channels)
 
 
-def _limits(clamp: Clamp | None, tensor: Tensor) -> dict[str, Any]:
+def _limits(clamp: Clamp | None, tensor: Tensor) -> tuple[int, int]:
     """low and high of an operator that clamps to real values."""
     if clamp is None:
-        return {}
+        return -128, 127
     low, high = (
         int(np.clip(tensor.zero_point + bound / tensor.scale, -128, 127).round()) for bound in (clamp.low, clamp.high)
     )
-    return {"low": low, "high": high}
+    return low, high

@@ -11,22 +11,36 @@ from numpy.typing import NDArray
 from torch import nn
 
 from dccdka.lowering import arithmetic
-from dccdka.lowering.graph import Requantisation
+from dccdka.lowering.accumulators import accumulator_bounds, signed_sums
+from dccdka.lowering.graph import Requantisation, Tensor
 from dccdka.lowering.layers import Affine
 
 
-def folded_requantisation(
-    bias: torch.Tensor | None, channels: int, affine: Iterable[Affine], sum_scale: float, output_scale: float
-) -> Requantisation:
-    """Of a layer with this bias, followed by affine layers, the first one first.
-
-    sum_scale: real value of one step of the sum of products; output_scale: of one step of the output. Raises
-    OverflowError where a factor is too large.
-    """
+def folded(bias: torch.Tensor | None, channels: int, steps: Iterable[Affine]) -> Affine:
+    """What a layer with this bias and the affine layers that follow it, the first one first, make of its products."""
     factor, offset = np.ones(channels), np.zeros(channels) if bias is None else array(bias)
-    for step in affine:
+    for step in steps:
         factor, offset = factor * step.factor, offset * step.factor + step.offset
-    return arithmetic.requantisation(factor * (sum_scale / output_scale), offset / output_scale)
+    return Affine(factor, offset)
+
+
+def convolution_requantisation(
+    affine: Affine,
+    sum_scale: float,
+    weights: tuple[NDArray[np.uint8], int],
+    input_zero_point: int,
+    output: Tensor,
+    limits: tuple[int, int],
+) -> Requantisation:
+    """Of a convolution whose products, in real values, go through the affine layer.
+
+    sum_scale: real value of one step of the sum of products; weights: codes [c_out, y, x, c] and their zero point. The
+    sum is over inputs that still have their zero point in them. Raises OverflowError where a factor is too large.
+    """
+    factor = affine.factor * (sum_scale / output.scale)
+    above, below = (part.sum(axis=1) for part in signed_sums(*weights))
+    offset = affine.offset / output.scale + output.zero_point - factor * (input_zero_point * (above + below))
+    return arithmetic.requantisation(factor, offset, *accumulator_bounds(*weights), limits)
 
 
 def affine_of_batch_norm(module: Any) -> Affine:

@@ -95,7 +95,7 @@ class Scaling:
 class Requantisation:
     """Per output channel: int16 multiplier and int32 bias, each [channels].
 
-    The bias holds the zero points of input and output and the half that rounds, in steps of the output / 2^fraction_bits.
+    The bias holds the zero points of input and output and the half that rounds, in output steps / 2^fraction_bits.
     """
 
     scaling: Scaling
@@ -139,7 +139,10 @@ class Convolution:
 
 @dataclass(frozen=True)
 class Add:
-    """y = clamp((a M + b M' + offset) >> shift, low, high); the offset holds all zero points and the half that rounds."""
+    """y = clamp((a M + b M' + offset) >> shift, low, high).
+
+    The offset holds all zero points and the half that rounds.
+    """
 
     input: int
     second: int
@@ -154,7 +157,7 @@ class Add:
 
 @dataclass(frozen=True)
 class AveragePool:
-    """Sum over all taps, those outside being the input's zero point (real zeros), requantised with the area divided out."""
+    """Sum over all taps, requantised with the area divided out; taps outside are the input's zero point, real zeros."""
 
     input: int
     output: int
@@ -204,9 +207,10 @@ class Multiply:
 
 @dataclass(frozen=True)
 class Concatenate:
-    """The channels of `input`, then those of `second`: y = clamp((x M + offset) >> shift), M and offset of each its own.
+    """The channels of `input`, then those of `second`, each with its multiplier and offset.
 
-    Three tensors and more are a chain of these; a tensor whose scale and zero point are the output's passes unchanged.
+    y = clamp((x M + offset) >> shift, low, high); the offset holds the zero points and the half that rounds. Three
+    tensors and more are a chain of these; one whose scale and zero point are the output's passes unchanged.
     """
 
     input: int

@@ -12,6 +12,7 @@ from dccdka.lowering.calls import PROBE_IMAGES, probe
 from dccdka.lowering.dead_channels import remove_dead_channels
 from dccdka.lowering.errors import LoweringError
 from dccdka.lowering.graph import IntegerGraph
+from dccdka.lowering.narrow_channels import with_narrow_channels
 from dccdka.lowering.observation import observe
 from dccdka.lowering.reading import read_layers
 from dccdka.lowering.tracing import check_trace, network_input, trace
@@ -20,9 +21,9 @@ from dccdka.lowering.tracing import check_trace, network_input, trace
 def lower(compressed: CompressedModel, dataset_sample: NDArray[np.uint8], normalization: Normalization) -> IntegerGraph:
     """The integer graph of a compressed network, without the channels that do nothing.
 
-    As lower_all_channels, then remove_dead_channels, which changes no bit of the output.
+    Otherwise as lower_all_channels.
     """
-    return remove_dead_channels(lower_all_channels(compressed, dataset_sample, normalization))
+    return with_narrow_channels(remove_dead_channels(_built(compressed, dataset_sample, normalization)))
 
 
 def lower_all_channels(
@@ -38,6 +39,13 @@ def lower_all_channels(
     are exactly the trained ones. The input takes pixel - 128, which loses nothing. Raises LoweringError naming the
     module or operator at fault and the line that calls it.
     """
+    return with_narrow_channels(_built(compressed, dataset_sample, normalization))
+
+
+def _built(
+    compressed: CompressedModel, dataset_sample: NDArray[np.uint8], normalization: Normalization
+) -> IntegerGraph:
+    """With multipliers and biases as precise as they can be."""
     module = compressed.module
     if any(child.training for child in module.modules()):
         raise LoweringError("the network is in training mode; call .eval() first")
