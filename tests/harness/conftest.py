@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from typing import Any
 
 import pytest
 import yaml
+
+from harness.resources import profiles_dir
 
 FASHION = Path("/usr/share/datasets/fashion-mnist")
 _IDX_HEADER = {"images": 16, "labels": 8}
@@ -30,6 +33,17 @@ def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 header = file.read(_IDX_HEADER[kind])
                 items = file.read(count * _ITEM_BYTES[kind])
             (folder / name).write_bytes(header[:4] + count.to_bytes(4, "big") + header[8:] + items)
+    return folder
+
+
+@pytest.fixture
+def profiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that tables of kernel costs are kept in: a copy of the profiles', without tables."""
+    folder = tmp_path / "profiles"
+    folder.mkdir()
+    for path in profiles_dir().glob("*.yaml"):
+        shutil.copy(path, folder)
+    monkeypatch.setattr("harness.config.kernel_costs.profiles_dir", lambda: folder)
     return folder
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,16 +11,6 @@ from dccdka.packing.costs import packaged_costs
 from harness.config import load_profile, load_study
 from harness.config.kernel_costs import costs_of, costs_of_target, stored_costs
 from harness.errors import UsageError
-from harness.resources import profiles_dir
-
-
-@pytest.fixture
-def profiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of the profiles that the harness takes for its own, without tables."""
-    for path in profiles_dir().glob("*.yaml"):
-        shutil.copy(path, tmp_path)
-    monkeypatch.setattr("harness.config.kernel_costs.profiles_dir", lambda: tmp_path)
-    return tmp_path
 
 
 def test_a_profile_without_a_table_has_its_cores(profiles: Path) -> None:
