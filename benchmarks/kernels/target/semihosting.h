@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Semihosting (Arm's "Semihosting for AArch32 and AArch64", 2023Q3): the emulator writes and ends for the program.
+ * Semihosting (Arm's "Semihosting for AArch32 and AArch64", 2023Q3): the emulator reads, writes and ends for the program.
  */
 #ifndef SEMIHOSTING_H
 #define SEMIHOSTING_H
 
 #include <stdint.h>
 
-enum { SYS_OPEN = 0x01, SYS_WRITE = 0x05, SYS_EXIT_EXTENDED = 0x20 };
-enum { OPEN_WRITE_BINARY = 5 };
+enum { SYS_OPEN = 0x01, SYS_WRITE = 0x05, SYS_READ = 0x06, SYS_EXIT_EXTENDED = 0x20 };
+enum { OPEN_READ_BINARY = 1, OPEN_WRITE_BINARY = 5 };
 
 static inline uintptr_t semihosting(uintptr_t operation, const void *parameters) {
     register uintptr_t r0 __asm("r0") = operation;
