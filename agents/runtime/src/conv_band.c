@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * BAND: a convolution that takes only the weights that are not 0. A group of filters is decoded into lists of entries;
+ * then a band of the input after the other is widened, and each list is walked for 8 output pixels at a time.
+ */
+#include "conv_band.h"
+#include "dsp.h"
+#if DCC_DSP
+#include "conv_band_dsp.h"
+#endif
+
+typedef struct {
+    const dcc_conv_job *job;
+    dcc_band band;
+    uint32_t *words;        /* the band */
+    dcc_channel *channels;  /* of the group's filters */
+    uint32_t *starts;       /* of their entries, and the end of the last */
+    dcc_band_entry *entries;
+} work;
+
+/* Output rows that are worked on. */
+typedef struct {
+    uint32_t first;
+    uint32_t count;
+} rows;
+
+#define CHUNK 64u /* weights decoded at once; a multiple of 4 */
+
+/* Appends the entries of one tap, which lies `at` bytes from a tile's origin; *before: behind the last entry's words. */
+static dcc_band_entry *list_tap(
+    const work *work, dcc_weights *weights, int32_t at, int32_t *before, dcc_band_entry *entry) {
+    const int32_t step = (int32_t)(4u * work->band.phases * work->band.pitch);
+    uint32_t left = work->job->input_channels;
+    union {
+        int16_t weights[CHUNK];
+        uint32_t words[CHUNK / 2u];
+    } chunk;
+    while (left > 0u) {
+        const uint32_t count = left < CHUNK ? left : CHUNK;
+        const int16_t *four = chunk.weights;
+        const uint32_t *words = chunk.words;
+        uint32_t i;
+        dcc_take_weights(weights, chunk.weights, count);
+        left -= count;
+        for (i = count; i % 4u != 0u; i++) chunk.weights[i] = 0;
+        for (; i > 0u; i -= 4u, four += 4, words += 2, at += 2 * step) {
+            if ((words[0] | words[1]) != 0u) {
+                const uint32_t even = (uint16_t)four[0] | (uint32_t)(uint16_t)four[2] << 16;
+                const uint32_t odd = (uint16_t)four[1] | (uint32_t)(uint16_t)four[3] << 16;
+                if (even != 0u) {
+                    entry->weights = even;
+                    entry->delta = at - *before;
+                    *before = at + (int32_t)(4u * DCC_BAND_PIXELS);
+                    entry++;
+                }
+                if (odd != 0u) {
+                    entry->weights = odd;
+                    entry->delta = at + step - *before;
+                    *before = at + step + (int32_t)(4u * DCC_BAND_PIXELS);
+                    entry++;
+                }
+            }
+        }
+    }
+    return entry;
+}
+
+static void list_group(work *work, uint32_t filters, dcc_weights *weights, dcc_channels *channels) {
+    const dcc_window *const window = &work->job->window;
+    const uint32_t stride = (uint32_t)window->x.stride;
+    const uint32_t row_words = dcc_band_row_words(&work->band);
+    dcc_band_entry *entry = work->entries;
+    uint32_t filter;
+    for (filter = 0u; filter < filters; filter++) {
+        int32_t before = 0;
+        uint32_t y;
+        work->channels[filter] = dcc_next_channel(channels);
+        work->starts[filter] = (uint32_t)(entry - work->entries);
+        for (y = 0u; y < (uint32_t)window->y.kernel; y++) {
+            uint32_t x;
+            for (x = 0u; x < (uint32_t)window->x.kernel; x++) {
+                const uint32_t at = y * row_words + x % stride * work->band.pitch + x / stride;
+                entry = list_tap(work, weights, (int32_t)(4u * at), &before, entry);
+            }
+        }
+    }
+    work->starts[filters] = (uint32_t)(entry - work->entries);
+}
+
+static uint32_t pair_of(int32_t low, int32_t high) { return (uint16_t)low | (uint32_t)(uint16_t)high << 16; }
+
+static void fill(uint32_t *words, uint32_t count, uint32_t word) {
+    uint32_t *const end = words + count;
+    while (words < end) *words++ = word;
+}
+
+/* Widens 4 channels (or the 1 to 3 that are left) of `count` pixels, `step` bytes apart, into two rows of words. */
+static void widen(const int8_t *x, uint32_t channels, uint32_t step, uint32_t *even, uint32_t *odd, uint32_t count) {
+    uint32_t i;
+    for (i = 0u; i < count; i++, x += step) {
+        even[i] = pair_of(x[0], channels > 2u ? x[2] : 0);
+        odd[i] = pair_of(channels > 1u ? x[1] : 0, channels > 3u ? x[3] : 0);
+    }
+}
+
+/* Inside an image row, or one that joins several: which of the words of a phase lie inside, and where the first is. */
+static void widen_row(const work *work, const int8_t *image, uint32_t width, uint32_t *to) {
+    const dcc_conv_job *const job = work->job;
+    const uint32_t stride = (uint32_t)job->window.x.stride;
+    const uint32_t padding = (uint32_t)job->window.x.padding;
+    const uint32_t pitch = work->band.pitch;
+    const uint32_t outside = pair_of(job->input_zero_point, job->input_zero_point);
+    uint32_t phase;
+    for (phase = 0u; phase < work->band.phases; phase++, to += pitch) {
+        uint32_t *even = to;
+        uint32_t begin = phase < padding ? (padding - phase + stride - 1u) / stride : 0u;
+        uint32_t end = phase < padding + width ? (padding + width - phase + stride - 1u) / stride : 0u;
+        uint32_t channel;
+        if (begin > pitch) begin = pitch;
+        if (end > pitch) end = pitch;
+        if (end < begin) end = begin;
+        for (channel = 0u; channel < job->input_channels; channel += 4u) {
+            uint32_t *const odd = even + work->band.phases * pitch;
+            fill(even, begin, outside);
+            fill(odd, begin, outside);
+            if (begin < end) {
+                const uint32_t first = (begin * stride + phase - padding) * job->input_channels;
+                widen(
+                    image + first + channel, job->input_channels - channel, stride * job->input_channels, even + begin, odd + begin,
+                    end - begin);
+            }
+            fill(even + end, pitch - end, outside);
+            fill(odd + end, pitch - end, outside);
+            even = odd + work->band.phases * pitch;
+        }
+    }
+}
+
+static void widen_band(const work *work, rows output) {
+    const dcc_conv_job *const job = work->job;
+    const dcc_axis *const y = &job->window.y;
+    const uint32_t row_bytes = job->input_width * job->input_channels;
+    const uint32_t row_words = dcc_band_row_words(&work->band);
+    const uint32_t outside = pair_of(job->input_zero_point, job->input_zero_point);
+    uint32_t *to = work->words;
+    uint32_t row;
+    if (work->band.point) {
+        widen_row(work, job->x + output.first * row_bytes, output.count * job->input_width, to);
+        return;
+    }
+    for (row = 0u; row < (output.count - 1u) * (uint32_t)y->stride + (uint32_t)y->kernel; row++, to += row_words) {
+        const uint32_t at = output.first * (uint32_t)y->stride + row - (uint32_t)y->padding; /* huge above the image */
+        if (at < job->input_height) {
+            widen_row(work, job->x + at * row_bytes, job->input_width, to);
+        } else {
+            fill(to, row_words, outside);
+        }
+    }
+}
+
+/* A row of tiles. */
+typedef struct {
+    const uint32_t *origin; /* of its first pixel */
+    size_t at;              /* of its first pixel in the output, in pixels */
+} line;
+
+/* The pixels [done, end) of a row by tiles that finish what dcc_conv_job says, whatever it is. */
+static void run_pixels(const work *work, uint32_t filter, uint32_t index, line line, uint32_t done, uint32_t end) {
+    const dcc_conv_job *const job = work->job;
+    const dcc_band_entry *const entries = work->entries + work->starts[index];
+    const dcc_band_entry *const entries_end = work->entries + work->starts[index + 1u];
+    while (done < end) {
+        /* The last tile of a row that has 8 pixels ends with the row. */
+        const uint32_t begin = done + DCC_BAND_PIXELS <= end || end < DCC_BAND_PIXELS ? done : end - DCC_BAND_PIXELS;
+        const uint32_t stop = begin + DCC_BAND_PIXELS < end ? begin + DCC_BAND_PIXELS : end;
+        int32_t sums[DCC_BAND_PIXELS];
+#if DCC_DSP
+        dcc_band_tiles tiles = {0};
+        tiles.entries = entries;
+        tiles.end = entries_end;
+        tiles.count = (uint32_t)(entries_end - entries);
+        tiles.origin = line.origin + begin;
+        tiles.accumulator_shift = DCC_BAND_SUMS;
+        tiles.y = sums;
+        if (tiles.count > 0u) dcc_band_run(&tiles);
+        else
+#endif
+        dcc_band_sums(entries, entries_end, line.origin + begin, sums);
+        for (; done < stop; done++) {
+            const size_t at = (line.at + done) * job->output_channels + filter;
+            job->y[at] = dcc_finish(job, &work->channels[index], sums[done - begin], at);
+        }
+    }
+}
+
+#if DCC_DSP
+static int is_int8(int32_t low, int32_t high) { return low == -128 && high == 127; }
+
+static int is_fast(const dcc_conv_job *job) {
+    if (!is_int8(job->scaling.low, job->scaling.high)) return 0;
+    return job->residual.x == NULL || is_int8(job->residual.low, job->residual.high);
+}
+
+/* As run_pixels for `tiles` whole tiles of each of `rows` rows. */
+static void run_tiles(
+    const work *work, uint32_t filter, uint32_t index, line first, uint32_t tiles, uint32_t rows, uint32_t width) {
+    const dcc_conv_job *const job = work->job;
+    const dcc_residual *const residual = &job->residual;
+    const uint32_t row_words = dcc_band_row_words(&work->band);
+    dcc_band_tiles run = {0};
+    run.entries = work->entries + work->starts[index];
+    run.end = work->entries + work->starts[index + 1u];
+    run.count = (uint32_t)(run.end - run.entries);
+    run.origin = first.origin;
+    run.multiplier = work->channels[index].multiplier;
+    run.bias = work->channels[index].bias;
+    run.fraction_bits = job->scaling.fraction_bits;
+    run.accumulator_shift = job->scaling.accumulator_shift;
+    run.y = job->y + first.at * job->output_channels + filter;
+    run.channels = job->output_channels;
+    run.tiles = tiles;
+    run.tiles_left = tiles;
+    run.rows = rows;
+    run.origin_step = 4u * ((uint32_t)job->window.y.stride * row_words - tiles * DCC_BAND_PIXELS);
+    run.y_step = (width - tiles * DCC_BAND_PIXELS) * job->output_channels;
+    if (residual->x != NULL) {
+        run.has_residual = 1u;
+        run.residual_at = (uint32_t)((uintptr_t)residual->x - (uintptr_t)job->y);
+        run.residual_multipliers = pair_of(residual->multiplier, residual->residual_multiplier);
+        run.residual_offset = residual->offset;
+        run.residual_shift = residual->shift;
+    }
+    dcc_band_run(&run);
+}
+#endif
+
+static void run_filter(const work *work, uint32_t filter, uint32_t index, rows output) {
+    const dcc_conv_job *const job = work->job;
+    const uint32_t width = work->band.point ? output.count * job->output_width : job->output_width;
+    const uint32_t height = work->band.point ? 1u : output.count;
+    const uint32_t step = (uint32_t)job->window.y.stride * dcc_band_row_words(&work->band);
+    uint32_t done = 0u;
+    uint32_t row;
+    line line;
+    line.origin = work->words;
+    line.at = (size_t)output.first * job->output_width;
+#if DCC_DSP
+    if (is_fast(job) && width >= DCC_BAND_PIXELS && work->starts[index] < work->starts[index + 1u]) {
+        const uint32_t tiles = width / DCC_BAND_PIXELS;
+        done = tiles * DCC_BAND_PIXELS;
+        run_tiles(work, filter, index, line, tiles, height, width);
+        if (done < width && job->residual.x == NULL) { /* pixels may be finished twice */
+            line.origin += width - DCC_BAND_PIXELS;
+            line.at += width - DCC_BAND_PIXELS;
+            run_tiles(work, filter, index, line, 1u, height, width);
+            done = width;
+        }
+    }
+#endif
+    if (done == width) return;
+    for (row = 0u; row < height; row++, line.origin += step, line.at += width) {
+        run_pixels(work, filter, index, line, done, width);
+    }
+}
+
+void dcc_conv_band(const dcc_conv_job *job) {
+    dcc_weights weights = job->weights;
+    dcc_channels channels = job->channels;
+    work work;
+    uint32_t band_rows;
+    uint32_t first;
+    work.job = job;
+    work.band = dcc_band_of(job);
+    band_rows = work.band.point ? 1u : (job->rows_at_once - 1u) * (uint32_t)job->window.y.stride + (uint32_t)job->window.y.kernel;
+    work.words = (uint32_t *)(void *)job->scratch;
+    work.channels = (dcc_channel *)(void *)(work.words + band_rows * dcc_band_row_words(&work.band));
+    work.starts = (uint32_t *)(void *)(work.channels + job->filters_at_once);
+    work.entries = (dcc_band_entry *)(void *)(work.starts + job->filters_at_once + 1u);
+    for (first = 0u; first < job->output_channels; first += job->filters_at_once) {
+        const uint32_t left = job->output_channels - first;
+        const uint32_t filters = left < job->filters_at_once ? left : job->filters_at_once;
+        rows output;
+        list_group(&work, filters, &weights, &channels);
+        for (output.first = 0u; output.first < job->output_height; output.first += output.count) {
+            const uint32_t below = job->output_height - output.first;
+            uint32_t i;
+            output.count = below < job->rows_at_once ? below : job->rows_at_once;
+            /* A band that holds everything needs no second widening. */
+            if (first == 0u || output.count < job->output_height) widen_band(&work, output);
+            for (i = 0u; i < filters; i++) run_filter(&work, first + i, i, output);
+        }
+    }
+}

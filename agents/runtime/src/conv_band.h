@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * BAND: what its parts share. FORMAT.md gives the scratch.
+ *
+ * A band is what some output rows need of the input, widened to 16 bits: a word holds two channels of one pixel, and
+ * the pixels of one row, pair of channels and phase (input column modulo stride) are neighbours, so that 8 output
+ * pixels read 8 words in a row for any tap. An entry is a pair of weights and where its words lie.
+ */
+#ifndef DCC_CONV_BAND_H
+#define DCC_CONV_BAND_H
+
+#include "conv.h"
+
+#define DCC_BAND_PIXELS 8u
+
+typedef struct {
+    uint32_t weights; /* the lower channel's in the low half */
+    int32_t delta;    /* bytes from behind the 8 words of the entry before, or from the tile's origin if there is none */
+} dcc_band_entry;
+
+typedef struct {
+    uint32_t pairs;  /* words of a pixel */
+    uint32_t phases;
+    uint32_t pitch;  /* words of a row, pair and phase */
+    int point;       /* each pixel sees itself alone: all rows are one */
+} dcc_band;
+
+static inline dcc_band dcc_band_of(const dcc_conv_job *job) {
+    const dcc_axis *const x = &job->window.x;
+    const dcc_axis *const y = &job->window.y;
+    const uint32_t kernel = (uint32_t)x->kernel;
+    const uint32_t stride = (uint32_t)x->stride;
+    uint32_t width = job->output_width;
+    dcc_band band;
+    band.point = kernel == 1u && y->kernel == 1 && stride == 1u && y->stride == 1 && x->padding == 0 &&
+                 y->padding == 0 && job->input_width == width && job->input_height == job->output_height;
+    if (band.point) width *= job->rows_at_once;
+    band.pairs = (job->input_channels + 3u) / 4u * 2u;
+    band.phases = stride < kernel ? stride : kernel;
+    band.pitch = (width < DCC_BAND_PIXELS ? DCC_BAND_PIXELS : width) + (kernel - 1u) / stride;
+    return band;
+}
+
+static inline uint32_t dcc_band_row_words(const dcc_band *band) { return band->pairs * band->phases * band->pitch; }
+
+/* Adds up 8 neighbouring output pixels of one filter. origin: the word of the first pixel's first tap. */
+static inline void dcc_band_sums(
+    const dcc_band_entry *entry, const dcc_band_entry *end, const uint32_t *origin, int32_t sums[DCC_BAND_PIXELS]) {
+    uint32_t i;
+    for (i = 0u; i < DCC_BAND_PIXELS; i++) sums[i] = 0;
+    for (; entry < end; entry++) {
+        const int32_t low = (int16_t)(entry->weights & 0xffffu);
+        const int32_t high = (int16_t)(entry->weights >> 16);
+        origin += entry->delta / 4;
+        for (i = 0u; i < DCC_BAND_PIXELS; i++) {
+            const uint32_t x = *origin++;
+            const int32_t sum = (int16_t)(x & 0xffffu) * low + (int16_t)(x >> 16) * high;
+            sums[i] = (int32_t)((uint32_t)sums[i] + (uint32_t)sum);
+        }
+    }
+}
+
+#endif
