@@ -5,8 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dccdka.lowering.graph import Add, IntegerGraph, Lookup, Multiply, Operator, ReLU, Softmax, inputs_of
-from dccdka.packing.layout import ALIGNMENT
+from dccdka.lowering.graph import (
+    Add,
+    Convolution,
+    IntegerGraph,
+    Lookup,
+    Multiply,
+    Operator,
+    ReLU,
+    Softmax,
+    inputs_of,
+)
+from dccdka.packing.layout import ALIGNMENT, up
 
 
 @dataclass(frozen=True)
@@ -47,6 +57,12 @@ def plan_arena(graph: IntegerGraph, scratch_bytes: Sequence[int]) -> ArenaPlan:
     )
 
 
+def live_bytes(graph: IntegerGraph) -> list[int]:
+    """By operator: bytes of the tensors that are needed while it runs, its own inputs and output included."""
+    blocks = {id(block): block for block in _tensor_blocks(graph)}.values()
+    return [sum(b.bytes for b in blocks if b.first <= i <= b.last) for i in range(len(graph.operators))]
+
+
 def _tensor_blocks(graph: IntegerGraph) -> list[_Block]:
     """A block for each tensor; operators that work in place give their input's block to their output."""
     last_use = _last_uses(graph)
@@ -72,6 +88,9 @@ def _last_uses(graph: IntegerGraph) -> list[int]:
 
 
 def _may_overwrite(graph: IntegerGraph, operator: Operator) -> tuple[int, ...]:
+    if isinstance(operator, Convolution):
+        residual = operator.residual
+        return () if residual is None or residual.tensor == operator.input else (residual.tensor,)
     if not isinstance(operator, Add | Multiply | ReLU | Lookup | Softmax):
         return ()
     elements = graph.tensors[operator.output].elements
@@ -90,4 +109,4 @@ def _lowest_gap(block: _Block, placed: list[_Block]) -> int:
 
 
 def _aligned(size: int) -> int:
-    return -(-size // ALIGNMENT) * ALIGNMENT
+    return up(size, ALIGNMENT)

@@ -8,6 +8,7 @@ from enum import IntEnum
 from functools import cached_property
 
 from dccdka.lowering.graph import Operator
+from dccdka.packing.choice import KernelChoice
 
 
 class ArtifactStatus(IntEnum):
@@ -41,7 +42,9 @@ class Region:
     bytes: int
 
     def overlaps(self, other: Region) -> bool:
-        return self.offset < other.offset + other.bytes and other.offset < self.offset + self.bytes
+        """Whether both share a byte."""
+        begin, end = max(self.offset, other.offset), min(self.offset + self.bytes, other.offset + other.bytes)
+        return begin < end
 
 
 @dataclass(frozen=True)
@@ -64,18 +67,37 @@ class PlacedTensor:
 
 
 @dataclass(frozen=True)
+class StoredConvolution:
+    """How a convolution is executed and stored. Bytes of its data: channels, codebook
+    and frequencies, stream of weights, and what only aligns them.
+    """
+
+    choice: KernelChoice
+    scratch: Region
+    channel_bytes: int
+    table_bytes: int
+    stream_bytes: int
+    padding_bytes: int
+
+
+@dataclass(frozen=True)
 class Artifact:
-    """A checked artifact. Tensors are named by index; scratch is by operator, None where it needs none."""
+    """A checked artifact. Tensors are named by index; stored is by operator, None for those that are no convolution."""
 
     data: bytes
     arena_bytes: int
     tensors: tuple[PlacedTensor, ...]
     operators: tuple[Operator, ...]
-    scratch: tuple[Region | None, ...]
+    stored: tuple[StoredConvolution | None, ...]
     input: int
     output: int
     input_scale: float
     output_scale: float
+
+    @property
+    def choices(self) -> tuple[KernelChoice | None, ...]:
+        """By operator, None for those that are no convolution."""
+        return tuple(None if stored is None else stored.choice for stored in self.stored)
 
     @cached_property
     def sha256(self) -> str:

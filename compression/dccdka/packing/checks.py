@@ -1,10 +1,10 @@
-"""What an operator must fulfil so that the runtime may trust it; agents/runtime/src/check.c makes the same checks."""
+"""What an operator must fulfil so that the runtime may trust it; agents/runtime/src/check*.c make the same checks."""
 
 from __future__ import annotations
 
-from dccdka.lowering.graph import Add, Concatenate, Multiply, Pad, Window, inputs_of
-from dccdka.packing.artifact import Artifact, ArtifactError, ArtifactStatus, PlacedTensor, Region
-from dccdka.packing.layout import ALIGNMENT, MAX_PADDING_BEHIND
+from dccdka.lowering.graph import Add, Concatenate, Multiply, Operator, Pad, Residual, Scaling, Window, inputs_of
+from dccdka.packing.artifact import ArtifactError, ArtifactStatus, PlacedTensor, Region
+from dccdka.packing.layout import ALIGNMENT, MAX_PADDING_BEHIND, MAX_SCALING_SHIFT, MAX_SHIFT, MAX_SIZE
 
 
 def require(holds: bool, status: ArtifactStatus, message: str) -> None:
@@ -13,14 +13,28 @@ def require(holds: bool, status: ArtifactStatus, message: str) -> None:
         raise ArtifactError(status, message)
 
 
-def check_shift(name: str, *shifts: int) -> None:
-    require(all(1 <= shift <= 62 for shift in shifts), ArtifactStatus.REQUANTISATION, f"{name}: a shift is not 1 to 62")
+def check_scaling(name: str, scaling: Scaling) -> None:
+    shifts = scaling.accumulator_shift, scaling.fraction_bits
+    require(max(shifts) <= MAX_SCALING_SHIFT, ArtifactStatus.REQUANTISATION, f"{name}: a shift is not 0 to 15")
+
+
+def check_shift(name: str, shift: int) -> None:
+    require(shift <= MAX_SHIFT, ArtifactStatus.REQUANTISATION, f"{name}: a shift is not 0 to 31")
+
+
+def check_multipliers(name: str, *multipliers: int) -> None:
+    fit = all(-(1 << 15) <= multiplier < 1 << 15 for multiplier in multipliers)
+    require(fit, ArtifactStatus.REQUANTISATION, f"{name}: a multiplier has more than 16 bits")
+
+
+def check_clamp(name: str, low: int, high: int) -> None:
+    require(low <= high, ArtifactStatus.REQUANTISATION, f"{name}: clamps to [{low}, {high}]")
 
 
 def check_geometry(name: str, window: Window, image: PlacedTensor, output: PlacedTensor, groups: int) -> None:
     """Shapes of a convolution; image is its input as it reads it."""
     require(
-        image.channels <= 65535 and _window_fits(window, image, output),
+        image.channels <= MAX_SIZE and _window_fits(window, image, output),
         ArtifactStatus.SHAPE,
         f"{name}: input, window and output do not belong together",
     )
@@ -31,15 +45,27 @@ def check_geometry(name: str, window: Window, image: PlacedTensor, output: Place
     )
 
 
-def check_scratch(name: str, scratch: Region, needed: int, arena_bytes: int, x: Region, y: Region) -> None:
+def check_residual(name: str, residual: Residual) -> None:
+    """Its numbers; its shape and place are checked with the convolution's."""
+    check_multipliers(name, residual.multiplier, residual.residual_multiplier)
+    check_shift(name, residual.shift)
+    check_clamp(name, residual.low, residual.high)
+
+
+def check_places(
+    name: str, arena_bytes: int, scratch: Region, x: PlacedTensor, y: PlacedTensor, residual: PlacedTensor | None
+) -> None:
+    """Where a convolution's tensors and scratch lie; the output may lie exactly on the residual."""
+    S = ArtifactStatus.ARENA_RANGE
     inside = scratch.offset % ALIGNMENT == 0 and scratch.offset + scratch.bytes <= arena_bytes
-    require(
-        inside and scratch.bytes >= needed,
-        ArtifactStatus.ARENA_RANGE,
-        f"{name}: scratch of {scratch.bytes} bytes at {scratch.offset} is too small or not inside the arena",
-    )
-    apart = not (x.overlaps(y) or scratch.overlaps(x) or scratch.overlaps(y))
-    require(apart, ArtifactStatus.ARENA_RANGE, f"{name}: input, output and scratch overlap")
+    require(inside, S, f"{name}: scratch of {scratch.bytes} bytes at {scratch.offset} is not inside the arena")
+    _check_apart(name, x, y)
+    tensors = [x, y]
+    if residual is not None:
+        _check_in_place(name, (residual,), y)
+        tensors.append(residual)
+    apart = not any(scratch.overlaps(tensor.region) for tensor in tensors)
+    require(apart, S, f"{name}: its scratch lies on a tensor that it works with")
 
 
 def check_pair(
@@ -52,32 +78,44 @@ def check_pair(
         broadcast = isinstance(operator, Multiply) and x2.shape == (1, 1, y.channels)
         fits = x.shape == y.shape and (x2.shape == y.shape or broadcast)
     require(fits, ArtifactStatus.SHAPE, f"{name}: the shapes of its inputs and output do not belong together")
-    check_shift(name, operator.shift)
+    if isinstance(operator, Multiply):
+        check_scaling(name, operator.scaling)
+        check_multipliers(name, operator.multiplier)
+    else:
+        check_multipliers(name, operator.multiplier, operator.second_multiplier)
+        check_shift(name, operator.shift)
     _check_in_place(name, (x, x2), y)
 
 
-def check_elementwise(
-    name: str, x: PlacedTensor, y: PlacedTensor, table: Region | None = None, artifact_bytes: int = 0
-) -> None:
-    """ReLU, lookup and softmax; table is where the latter two have theirs in the artifact."""
+def check_elementwise(name: str, x: PlacedTensor, y: PlacedTensor) -> None:
+    """ReLU, lookup and softmax."""
     require(x.shape == y.shape, ArtifactStatus.SHAPE, f"{name}: shapes differ")
-    if table is not None:
-        inside = table.offset + table.bytes <= artifact_bytes
-        require(inside, ArtifactStatus.DATA_RANGE, f"{name}: its table lies outside the artifact")
     _check_in_place(name, (x,), y)
 
 
-def check_pool(name: str, window: Window, image: PlacedTensor, output: PlacedTensor, shift: int | None = None) -> None:
-    behind = window.padding_behind(image, output)
+def check_pool(
+    name: str,
+    window: Window,
+    image: PlacedTensor,
+    output: PlacedTensor,
+    scaling: Scaling | None = None,
+    multiplier: int = 0,
+) -> None:
+    """scaling: None of a max pool."""
     require(
-        _window_fits(window, image, output)
-        and image.channels == output.channels
-        and all(p < k and b < k for p, b, k in zip(window.padding, behind, window.kernel, strict=True)),
+        _window_fits(window, image, output) and image.channels == output.channels and window.dilation == (1, 1),
         ArtifactStatus.SHAPE,
         f"{name}: input, window and output do not belong together",
     )
-    if shift is not None:
-        check_shift(name, shift)
+    behind = window.padding_behind(image, output)
+    require(
+        all(p < k and b < k for p, b, k in zip(window.padding, behind, window.kernel, strict=True)),
+        ArtifactStatus.SHAPE,
+        f"{name}: a window lies outside the image",
+    )
+    if scaling is not None:
+        check_scaling(name, scaling)
+        check_multipliers(name, multiplier)
     _check_apart(name, image, output)
 
 
@@ -98,24 +136,29 @@ def check_argmax(name: str, x: PlacedTensor, y: PlacedTensor) -> None:
     _check_apart(name, x, y)
 
 
-def check_dataflow(artifact: Artifact) -> None:
-    """Every tensor that is read was written before, and nothing was written over it since."""
-    held = {artifact.input}
-    for i, (operator, scratch) in enumerate(zip(artifact.operators, artifact.scratch, strict=True)):
-        require(
-            held.issuperset(inputs_of(operator)),
-            ArtifactStatus.ARENA_RANGE,
-            f"operator {i}: reads a tensor that holds no value",
-        )
-        written = artifact.tensors[operator.output].region
-        regions = [written] if scratch is None else [written, scratch]
-        held = {t for t in held if not any(artifact.tensors[t].region.overlaps(region) for region in regions)}
-        held.add(operator.output)
-    require(artifact.output in held, ArtifactStatus.ARENA_RANGE, "the output tensor holds no value at the end")
+class Dataflow:
+    """Which tensors hold a value: they were written, and nothing was written over them since."""
+
+    def __init__(self, tensors: tuple[PlacedTensor, ...], first: int) -> None:
+        self._tensors = tensors
+        self._held = {first}
+
+    def run(self, name: str, operator: Operator, scratch: Region | None) -> None:
+        """Raises ArtifactError where the operator reads a tensor that holds none."""
+        self.check_held(f"{name}: reads a tensor that holds no value", *inputs_of(operator))
+        written = [self._tensors[operator.output].region]
+        if scratch is not None:
+            written.append(scratch)
+        self._held = {t for t in self._held if not any(self._tensors[t].region.overlaps(r) for r in written)}
+        self._held.add(operator.output)
+
+    def check_held(self, message: str, *tensors: int) -> None:
+        require(self._held.issuperset(tensors), ArtifactStatus.ARENA_RANGE, message)
 
 
 def _window_fits(window: Window, image: PlacedTensor, output: PlacedTensor) -> bool:
-    if 0 in window.kernel or 0 in window.stride or 0 in window.dilation:
+    fields = (*window.kernel, *window.stride, *window.dilation)
+    if min(fields) < 1 or max(*fields, *window.padding) > 255:
         return False
     return max(window.padding_behind(image, output)) <= MAX_PADDING_BEHIND
 

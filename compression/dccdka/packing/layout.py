@@ -3,71 +3,57 @@
 from __future__ import annotations
 
 import struct
+from enum import IntEnum
 
-MAGIC = b"DCCA"
-VERSION = 2
+MAGIC = b"DCC"
+VERSION = 3
 MAX_BYTES = 1 << 28
 MAX_TENSORS = 512
 MAX_OPERATORS = 512
+MAX_SIZE = 65535  # of one axis of a tensor
 MAX_FILTER_WEIGHTS = 65535
 MAX_ROW_OFFSETS = 65536  # what an offset inside a kernel row, of 16 bits, can tell apart
 MAX_PADDING_BEHIND = 255  # rows below an image, columns right of it
+MAX_SHIFT = 31  # of add, concatenate and biases
+MAX_SCALING_SHIFT = 15  # p and k
 ALIGNMENT = 4
 
-# magic, version, artifact bytes, CRC-32, arena bytes, tensors, operators, input, output, input scale, output scale.
+# magic, version, CRC-32, artifact bytes, input scale, output scale; the varints follow.
 # The scales stay raw bits here: the checks of both sides are on bits.
-HEADER = struct.Struct("<4sIIIIHHHHII")
-CHECKSUM_FROM = 16
-# offset in the arena, height, width, channels, zero point
-TENSOR = struct.Struct("<IHHHbx")
+HEADER = struct.Struct("<3sBIIII")
+CHECKSUM_FROM = 8
 
 CONVOLUTION, ADD, AVERAGE_POOL, MAX_POOL, RELU, MULTIPLY, CONCATENATE, PAD, LOOKUP, SOFTMAX, ARGMAX = range(1, 12)
-DENSE, BITMAP = 0, 1
+KIND_BITS = 0x0F
+CLAMPED, FLATTEN, RESIDUAL = 0x10, 0x20, 0x40
+MAY_CLAMP = (CONVOLUTION, ADD, AVERAGE_POOL, RELU, MULTIPLY, CONCATENATE)
+POOLS = (AVERAGE_POOL, MAX_POOL)
+PAIRS = (ADD, MULTIPLY, CONCATENATE)
 
-_COMMON = "<BbbBHH"  # kind, low, high, flatten, input, output
-RECORDS = {
-    # window, dilation, groups, encoding, weight zero point, data at, data bytes, scratch at, scratch bytes
-    CONVOLUTION: struct.Struct(_COMMON + "6B2BHBBIIII"),
-    # second input, shift, multiplier, second multiplier
-    ADD: struct.Struct(_COMMON + "HBxii"),
-    # window, shift, multiplier
-    AVERAGE_POOL: struct.Struct(_COMMON + "6BBxi"),
-    # window
-    MAX_POOL: struct.Struct(_COMMON + "6Bxx"),
-    RELU: struct.Struct(_COMMON),
-    # second input, shift, multiplier
-    MULTIPLY: struct.Struct(_COMMON + "HBxi"),
-    # second input, shift, multiplier, second multiplier
-    CONCATENATE: struct.Struct(_COMMON + "HBxii"),
-    # top, left
-    PAD: struct.Struct(_COMMON + "HH"),
-    # data at
-    LOOKUP: struct.Struct(_COMMON + "I"),
-    # data at
-    SOFTMAX: struct.Struct(_COMMON + "I"),
-    ARGMAX: struct.Struct(_COMMON),
-}
+
+class Present(IntEnum):
+    """Which pairs of a window are stored, in this order."""
+
+    KERNEL = 1
+    STRIDE = 2
+    PADDING = 4
+    DILATION = 8
+
+
 LOOKUP_BYTES = 256
 EXPONENTIALS_BYTES = 512
 FIRST_EXPONENTIAL = 1 << 15
-REQUANTISATION_BYTES = 9  # bias, multiplier and shift of one channel
 
 
-def scratch_bytes(taps: int, nonzeros: int) -> int:
-    """Arena bytes of one decoded filter: tap starts of 2 bytes, rounded up to words, then 4 bytes a nonzero."""
-    return (taps + 2) // 2 * 4 + 4 * nonzeros
+def up(number: int, multiple: int) -> int:
+    """Rounded up to a multiple."""
+    return -(-number // multiple) * multiple
 
 
-def encoding_byte(encoding: int, bits: int, code_bits: int) -> int:
-    """The field of a convolution that holds all three."""
-    return bits | (code_bits - 1) << 4 | encoding << 7
-
-
-def split_encoding(byte: int) -> tuple[int, int, int]:
-    """Encoding, bits of an index and bits of a code."""
-    return byte >> 7, byte & 15, (byte >> 4 & 7) + 1
-
-
-def codebook_bytes(bits: int, code_bits: int) -> int:
-    """Of 2^bits codes; none where indices have as many bits as codes."""
-    return 0 if bits == code_bits else ((code_bits << bits) + 7) // 8
+def known_flags(kind: int) -> int:
+    """Bits of the kind byte that may be set beside the kind; -1 if there is no such kind."""
+    if kind == CONVOLUTION:
+        return CLAMPED | FLATTEN | RESIDUAL
+    if CONVOLUTION < kind <= ARGMAX:
+        return CLAMPED if kind in MAY_CLAMP else 0
+    return -1
