@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,6 +37,15 @@ InventoryFile = Annotated[
 ]
 Study = Annotated[str, typer.Argument(help="Name of a study, or its folder.")]
 _ROOT = Path("studies")
+
+
+class ExportFormat(StrEnum):
+    """What `harness export` writes."""
+
+    C = "c"
+    ONNX = "onnx"
+
+
 _WIDE = 140  # where there is no terminal to fit: a pipe or a file
 _out = Console(width=None if sys.stdout.isatty() else _WIDE)
 _err = Console(stderr=True, width=None if sys.stderr.isatty() else _WIDE)
@@ -211,20 +221,34 @@ def pack(
     _say(f"{out}: {len(artifact)} bytes")
 
 
-@app.command(epilog="Example: harness export quickstart c007 --out c007/")
+@app.command(
+    epilog="Example: harness export quickstart c007 --out c007/   "
+    "Example: harness export quickstart c007 --format onnx --out c007.onnx"
+)
 def export(
     study: Study,
     candidate: Annotated[str, typer.Argument(help="Candidate of the study, e.g. c007.")],
-    out: Annotated[Path, typer.Option(help="A new or empty folder.")],
+    out: Annotated[Path, typer.Option(help="A new or empty folder; for onnx a new file.")],
+    form: Annotated[ExportFormat, typer.Option("--format", help="What to write.")] = ExportFormat.C,
     root: Root = _ROOT,
 ) -> None:
-    """Write a candidate as a folder of C that compiles with one command."""
-    from dccdka.packing.export import compile_command
-    from harness.deploy import export_candidate
+    """Write a candidate as what others build on, checked on stored images.
+
+    c: a folder of plain C that compiles with one command, with CMake, or as a Zephyr module.
+    onnx: a model of integers (QuantizeLinear, DequantizeLinear) for other tools.
+    """
+    from dccdka.export.c_library import compile_command
+    from harness.deploy import export_candidate, export_onnx
     from harness.results.folder import open_journal
 
-    files = export_candidate(open_journal(study, root), candidate, out)
-    _say(f"{len(files)} files in {out}. There, this compiles it, and ./example checks it on a stored image:")
+    journal = open_journal(study, root)
+    if form is ExportFormat.ONNX:
+        found = export_onnx(journal, candidate, out)
+        _say(f"{out}: ONNX Runtime's outputs and the device's differ by at most {found.steps} of 256 steps")
+        _say(f"({found.differing:.2%} of {found.outputs} outputs on test images differ at all)")
+        return
+    files = export_candidate(journal, candidate, out)
+    _say(f"{len(files)} files in {out}. There, this compiles it, and ./self_test checks it on a stored image:")
     _say(compile_command(candidate))
 
 

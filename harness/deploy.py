@@ -1,13 +1,16 @@
-"""From a study to something one can flash: packing a network without a search, and exporting a candidate as C."""
+"""From a study to something one can flash: packing a network without a search, and exporting a candidate."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dccdka.collaborative import post_training
-from dccdka.packing import read_artifact, run_reference
-from dccdka.packing.export import ExportError, export_library
+from dccdka.export.c_library import export_library
+from dccdka.export.errors import ExportError
+from dccdka.packing import Artifact, read_artifact, run_reference
+from dccdka.packing.narrowing import Images
 from dccdka.recipe import Recipe, RecipeError
 from dccdka.weights import WeightsError, load_weights
 from harness.config import StudyConfig
@@ -19,7 +22,11 @@ from harness.results.folder import journaled_config
 from harness.results.journal import Journal
 from harness.search.preparation import network, study_dataset, to_artifact, verification_inputs
 
+if TYPE_CHECKING:
+    from dccdka.export.onnx_check import Agreement
+
 Say = Callable[[str], None]
+_ONNX_IMAGES = 256
 
 
 def pack_network(config: StudyConfig, recipe: Recipe, weights: Path | None, say: Say) -> bytes:
@@ -52,22 +59,49 @@ def pack_network(config: StudyConfig, recipe: Recipe, weights: Path | None, say:
 
 
 def export_candidate(journal: Journal, candidate_id: str, out: Path) -> list[Path]:
-    """Writes a folder that compiles with one command and checks itself; returns its files. Raises UsageError."""
+    """Writes a folder of C that builds and checks itself; returns its files. Raises UsageError."""
+    artifact, inputs = _with_inputs(journal, candidate_id, 1)
+    expected = run_reference(artifact, inputs)
+    try:
+        return export_library(
+            artifact,
+            out,
+            name=candidate_id,
+            runtime_dir=agents_dir() / "runtime",
+            sample_input=inputs.tobytes(),
+            expected_output=expected.tobytes(),
+        )
+    except ExportError as error:
+        raise UsageError(f"--out {out}: {error}") from None
+
+
+def export_onnx(journal: Journal, candidate_id: str, out: Path) -> Agreement:
+    """Writes an ONNX model, and says how it agrees with the device on test images. Raises UsageError."""
+    try:
+        from dccdka.export.onnx_check import agreement  # what they import is an optional extra
+        from dccdka.export.onnx_model import onnx_model
+    except ImportError as error:
+        raise UsageError(f"--format onnx: needs pip install 'dccdka-harness[onnx]' ({error})") from None
+    if out.exists():
+        raise UsageError(f"--out {out}: exists; name a new file")
+    artifact, inputs = _with_inputs(journal, candidate_id, _ONNX_IMAGES)
+    try:
+        model = onnx_model(artifact, candidate_id)
+    except ExportError as error:
+        raise UsageError(f"candidate {candidate_id}: {error}") from None
+    found = agreement(model, artifact, inputs)
+    try:
+        out.write_bytes(model.SerializeToString())
+    except OSError as error:
+        raise UsageError(f"--out {out}: cannot be written: {error.strerror}") from None
+    return found
+
+
+def _with_inputs(journal: Journal, candidate_id: str, count: int) -> tuple[Artifact, Images]:
+    """A candidate's artifact and so many test images as it takes them."""
     candidate = journal.candidate(candidate_id)
     if candidate.training is None:
         raise UsageError(f"candidate {candidate_id} was never trained ({candidate.state}): there is nothing to export")
     artifact = read_artifact(journal.artifact(candidate.training.artifact_sha256))
     dataset = study_dataset(journaled_config(journal))
-    sample = VerificationSet(verification_inputs(dataset, 1)).inputs
-    expected = run_reference(artifact, sample)
-    try:
-        return export_library(
-            artifact.data,
-            out,
-            name=candidate_id,
-            runtime_dir=agents_dir() / "runtime",
-            sample_input=sample.tobytes(),
-            expected_output=expected.tobytes(),
-        )
-    except ExportError as error:
-        raise UsageError(f"--out {out}: {error}") from None
+    return artifact, VerificationSet(verification_inputs(dataset, count)).inputs

@@ -10,6 +10,8 @@ from pathlib import Path
 from benchmarks.host_runtime import REPOSITORY
 from benchmarks.kernels.commands import output_of
 from benchmarks.kernels.disassembly import Instruction, parse_disassembly
+from dccdka.export.operator_table import OperatorTable
+from dccdka.packing import read_artifact
 
 BUILD = REPOSITORY / "build" / "benchmarks" / "kernels"
 _MAKEFILE = Path(__file__).parent / "Makefile"
@@ -43,8 +45,13 @@ class Program:
 
 
 def build(core: str, artifact: bytes, inputs: bytes, folder: Path) -> Program:
-    """Of one artifact and its inputs back to back, in a folder that is made. Raises KernelBenchmarkError."""
+    """Of one artifact and its inputs back to back, in a folder that is made; only what the artifact needs is linked.
+
+    Raises KernelBenchmarkError, and ArtifactError for what is no artifact.
+    """
+    table = OperatorTable.of(read_artifact(artifact))
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / "operators.c").write_text(f'#include "operators.h"\n\n{table.c_source("linked_operators")}')
     (folder / "artifact.bin").write_bytes(artifact)
     (folder / "inputs.bin").write_bytes(inputs)
     output_of(["make", "-s", "-f", _MAKEFILE, "program", f"CORE={core}", f"JOB={folder}", f"OUT={BUILD}"])

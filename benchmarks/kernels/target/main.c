@@ -18,6 +18,7 @@
 
 int main(void);
 
+extern const dcc_operators linked_operators; /* what the artifact needs */
 extern const uint8_t artifact[];
 extern const uint8_t artifact_end[];
 extern const uint8_t inputs[];
@@ -59,7 +60,7 @@ static void load_and_run(void) {
     dcc_model model;
     dcc_status status;
     for (paint = stack_bottom; paint < top; paint++) *paint = PAINT;
-    status = dcc_model_load(&model, artifact, (size_t)(artifact_end - artifact));
+    status = dcc_model_load(&model, &linked_operators, artifact, (size_t)(artifact_end - artifact));
     if (status != DCC_OK) {
         report("rejected", status);
         return;

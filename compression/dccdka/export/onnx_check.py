@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
+import onnxruntime
 from numpy.typing import NDArray
 
 from dccdka.packing.artifact import Artifact
@@ -15,10 +16,11 @@ from dccdka.packing.reference import run_reference
 
 @dataclass(frozen=True)
 class Agreement:
-    """steps: largest difference of an output, in steps of the device's int8; differing: share of those that differ."""
+    """steps: largest difference of an output, in the device's int8 steps; differing: share of the outputs that do."""
 
     steps: int
     differing: float
+    outputs: int
 
 
 def agreement(model: onnx.ModelProto, artifact: Artifact, inputs: Images, *, optimize: bool = True) -> Agreement:
@@ -28,13 +30,11 @@ def agreement(model: onnx.ModelProto, artifact: Artifact, inputs: Images, *, opt
     """
     computed = run_onnx(model, artifact, inputs, optimize=optimize)
     difference = np.abs(computed.astype(np.int64) - run_reference(artifact, inputs))
-    return Agreement(int(difference.max()), float((difference > 0).mean()))
+    return Agreement(int(difference.max()), float((difference > 0).mean()), difference.size)
 
 
 def run_onnx(model: onnx.ModelProto, artifact: Artifact, inputs: Images, *, optimize: bool = True) -> NDArray[np.int16]:
     """The outputs in the device's steps [n, h, w, c]; inputs int8 [n, h, w, c]."""
-    import onnxruntime  # slow to import, and only to check
-
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 4  # what is fatal comes as an exception

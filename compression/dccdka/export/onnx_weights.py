@@ -68,7 +68,8 @@ def _zero_points(least: NDArray[np.int64], most: NDArray[np.int64]) -> NDArray[n
     """The same for all channels wherever they fit one, and as near to the middle as they let it be."""
     if most.max() - least.min() <= 255:
         least, most = np.full_like(least, least.min()), np.full_like(most, most.max())
-    return np.clip(128, -least, 255 - most)
+    middle: NDArray[np.int64] = np.clip(128, -least, 255 - most)
+    return middle
 
 
 def _times(room: NDArray[np.int64], needed: NDArray[np.int64]) -> NDArray[np.int64]:

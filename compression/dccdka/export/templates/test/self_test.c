@@ -1,8 +1,7 @@
-/* Example of $name: runs the stored sample and compares the output with what the model must give for it. */
+/* Runs $name on a stored input and compares the output, byte by byte, with what the model must give for it. */
 #include <stdio.h>
 #include <string.h>
 
-#include "dcc_runtime.h"
 #include "$name.h"
 
 static const int8_t sample_input[${NAME}_INPUT_BYTES] = {
@@ -15,7 +14,7 @@ static uint32_t arena[(${NAME}_ARENA_BYTES + 3u) / 4u]; /* of words, so that it 
 
 int main(void) {
     dcc_model model;
-    dcc_status status = dcc_model_load(&model, ${name}_artifact, ${NAME}_ARTIFACT_BYTES);
+    dcc_status status = ${name}_load(&model);
     if (status == DCC_OK) {
         memcpy(dcc_model_input(&model, arena), sample_input, sizeof sample_input);
         status = dcc_model_run(&model, arena, sizeof arena);
