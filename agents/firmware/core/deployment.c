@@ -36,7 +36,9 @@ bool deployment_hash_matches(const deployment *d) {
     return memcmp(digest, d->sha256, sizeof digest) == 0;
 }
 
-dcc_status deployment_check(deployment *d) { return dcc_model_load(&d->model, d->pool, d->artifact_bytes); }
+dcc_status deployment_check(deployment *d) {
+    return dcc_model_load(&d->model, &dcc_all_operators, d->pool, d->artifact_bytes);
+}
 
 uint64_t deployment_needs(const deployment *d) {
     return aligned(d->artifact_bytes) + GUARD_BYTES + d->model.arena_bytes + GUARD_BYTES + d->model.input_bytes;

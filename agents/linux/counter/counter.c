@@ -102,7 +102,7 @@ int main(void)
     uint8_t *const arena = (uint8_t *)(uintptr_t)JOB_AT + used;
 
     dcc_model model;
-    dcc_status status = dcc_model_load(&model, artifact, job->artifact_bytes);
+    dcc_status status = dcc_model_load(&model, &dcc_all_operators, artifact, job->artifact_bytes);
     if (status != DCC_OK) {
         answer("rejected", status);
     }

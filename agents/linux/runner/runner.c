@@ -50,7 +50,7 @@ static void load(inference *inference, size_t artifact_bytes)
 {
     void *artifact = allocate(artifact_bytes);
     read_exactly(artifact, artifact_bytes);
-    const dcc_status status = dcc_model_load(&inference->model, artifact, artifact_bytes);
+    const dcc_status status = dcc_model_load(&inference->model, &dcc_all_operators, artifact, artifact_bytes);
     if (status != DCC_OK) {
         printf("rejected %d\n", (int)status);
         return;

@@ -63,7 +63,7 @@ int main(void) {
             fputs("driver: the stream ends inside a case\n", stderr);
             return 2;
         }
-        status = dcc_model_load(&model, artifact, head[0]);
+        status = dcc_model_load(&model, &dcc_all_operators, artifact, head[0]);
         if (status == DCC_OK) {
             run_all(&model, inputs, head[1]);
         } else {

@@ -19,17 +19,23 @@ typedef enum {
     DCC_ERROR_VERSION = 3,         /* an artifact of another format version */
     DCC_ERROR_CHECKSUM = 4,        /* CRC-32 differs: damaged */
     DCC_ERROR_ALIGNMENT = 5,       /* artifact or arena is not aligned to DCC_ALIGNMENT */
-    DCC_ERROR_OPERATOR = 6,        /* an operator kind that this build does not know */
+    DCC_ERROR_OPERATOR = 6,        /* an operator, kernel or encoding that this build does not have */
     DCC_ERROR_SHAPE = 7,           /* dimensions that do not belong together */
     DCC_ERROR_ARENA_RANGE = 8,     /* a tensor or scratch outside the announced arena */
-    DCC_ERROR_DATA_RANGE = 9,      /* weights, codebook or requantisation outside the artifact */
-    DCC_ERROR_ENCODING = 10,       /* weight stream and its description disagree */
-    DCC_ERROR_REQUANTISATION = 11, /* a shift, clamp or table out of range */
+    DCC_ERROR_DATA_RANGE = 9,      /* a field, weights or a table outside the artifact, or a number not canonical */
+    DCC_ERROR_ENCODING = 10,       /* weights and their description disagree */
+    DCC_ERROR_REQUANTISATION = 11, /* a shift, multiplier, clamp or table out of range */
     DCC_ERROR_ARENA_TOO_SMALL = 12 /* the caller's arena is smaller than arena_bytes */
 } dcc_status;
 
-/* A checked view of an artifact; borrowed, so the artifact must outlive it. */
+/* What a build can execute: operators, convolution kernels and weight encodings. An artifact that needs more is refused.
+ * dcc_all_operators has everything; a table that names only what a model needs lets the linker drop the rest. */
+typedef struct dcc_operators dcc_operators;
+extern const dcc_operators dcc_all_operators;
+
+/* A checked view of an artifact; borrowed, so artifact and operators must outlive it. */
 typedef struct {
+    const dcc_operators *operators;
     const uint8_t *artifact;
     uint32_t artifact_bytes;
     uint32_t arena_bytes;
@@ -37,13 +43,15 @@ typedef struct {
     uint32_t input_bytes;
     uint32_t output_at;
     uint32_t output_bytes;
+    uint32_t tensors_at; /* in the artifact, as is operators_at */
     uint32_t operators_at;
     uint32_t operator_count;
 } dcc_model;
 
 /* Checks every offset and size in the artifact once, so that dcc_model_run needs no further checks. artifact_bytes: how
  * many may be read; the artifact itself may be shorter. On an error the model is not to be used. */
-dcc_status dcc_model_load(dcc_model *model, const void *artifact, size_t artifact_bytes);
+dcc_status dcc_model_load(
+    dcc_model *model, const dcc_operators *operators, const void *artifact, size_t artifact_bytes);
 
 /* Where to put the input (NHWC int8, input_bytes) before each run; a run may overwrite it. */
 int8_t *dcc_model_input(const dcc_model *model, void *arena);

@@ -23,7 +23,10 @@ static inline dcc_bits dcc_bits_between(const uint8_t *begin, const uint8_t *end
 }
 
 /* The next `count` bits, 0 <= count <= 24. A byte is touched only when one of its bits is wanted. */
-static inline uint32_t dcc_take_bits(dcc_bits *bits, uint32_t count) {
+uint32_t dcc_take_bits(dcc_bits *bits, uint32_t count);
+
+/* The same, for where it is quicker than a call. */
+static inline uint32_t dcc_take_bits_inline(dcc_bits *bits, uint32_t count) {
     uint32_t value;
     while (bits->available < count) {
         if (bits->next != bits->end) {

@@ -4,8 +4,6 @@
  */
 #include "channels.h"
 
-#define WIDE 0x80u
-
 static uint32_t exponent_bits(dcc_channel_form form) { return form.form & 3u; }
 
 static uint32_t is_signed(dcc_channel_form form) { return (form.form >> 2) & 1u; }
@@ -13,7 +11,7 @@ static uint32_t is_signed(dcc_channel_form form) { return (form.form >> 2) & 1u;
 static uint32_t bias_bits(dcc_channel_form form) { return ((form.form >> 3) & 15u) + 1u; }
 
 uint32_t dcc_channels_bytes(dcc_channel_form form, uint32_t count) {
-    if (form.form == WIDE) return 8u * count;
+    if (form.form == DCC_WIDE) return 8u * count;
     return (count * (8u + exponent_bits(form) + is_signed(form) + bias_bits(form)) + 7u) / 8u;
 }
 
@@ -59,5 +57,5 @@ static dcc_channel next_narrow(dcc_channels *channels) {
 }
 
 dcc_channel dcc_next_channel(dcc_channels *channels) {
-    return channels->form.form == WIDE ? next_wide(&channels->bits) : next_narrow(channels);
+    return channels->form.form == DCC_WIDE ? next_wide(&channels->bits) : next_narrow(channels);
 }

@@ -12,6 +12,8 @@ typedef struct {
     int32_t multiplier; /* 16 bits */
 } dcc_channel;
 
+#define DCC_WIDE 0x80u
+
 /* How channels are stored. */
 typedef struct {
     uint32_t form;       /* the byte of FORMAT.md */

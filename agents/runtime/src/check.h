@@ -1,38 +1,39 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The checks of one operator that the loader makes.
+ * What the checks of several kinds of operators share. dccdka/packing/checks.py makes the same checks in the same order.
+ * All sizes and offsets are below 2^28, so that sums of them fit 32 bits.
  */
 #ifndef DCC_CHECK_H
 #define DCC_CHECK_H
 
-#include "format.h"
+#include "operators.h"
 
-/* record lies inside the artifact and its tensor indices are valid; artifact_bytes and arena_bytes are the header's. */
-dcc_status dcc_check_operator(
-    const uint8_t *artifact, uint32_t artifact_bytes, uint32_t arena_bytes, const uint8_t *record);
+static inline int dcc_is_16_bits(int32_t value) { return value >= -32768 && value <= 32767; }
 
-/* The part of dcc_check_operator for convolutions. */
-dcc_status dcc_check_conv(
-    const uint8_t *artifact, uint32_t artifact_bytes, uint32_t arena_bytes, const dcc_operator *operator,
-    const dcc_conv *conv);
-
-/* Whether kernel, stride and dilation are not 0, and the padding that the output asks for behind the image is small. */
-int dcc_window_fits(const dcc_window *window, const dcc_operator *operator);
-
-static inline int dcc_shift_valid(uint32_t shift) { return shift >= 1u && shift <= 62u; }
-
-/* Padding behind the image along one axis; negative where windows do not reach its end. Below 2^25, so no overflow. */
-static inline int32_t dcc_needed(const dcc_axis *axis, uint32_t input_size, uint32_t output_size) {
-    return ((int32_t)output_size - 1) * axis->stride + dcc_extent(axis) - axis->padding - (int32_t)input_size;
-}
+int dcc_same_size(const dcc_tensor *a, const dcc_tensor *b);
+int dcc_same_shape(const dcc_tensor *a, const dcc_tensor *b);
 
 /* Whether two stretches of the arena share a byte. */
 static inline int dcc_overlap(uint32_t a_at, uint32_t a_bytes, uint32_t b_at, uint32_t b_bytes) {
-    return a_at < b_at + b_bytes && b_at < a_at + a_bytes; /* all below 2^28: sums do not wrap */
+    return a_bytes != 0u && b_bytes != 0u && a_at < b_at + b_bytes && b_at < a_at + a_bytes;
 }
 
-static inline int dcc_tensors_overlap(const dcc_tensor *a, const dcc_tensor *b) {
-    return dcc_overlap(a->at, dcc_tensor_bytes(a), b->at, dcc_tensor_bytes(b));
-}
+int dcc_tensors_overlap(const dcc_tensor *a, const dcc_tensor *b);
+
+/* Whether the output lies exactly on an input of its shape, or apart from it. */
+int dcc_apart_or_in_place(const dcc_tensor *input, const dcc_tensor *output);
+
+/* Whether kernel, stride, padding and dilation are in range, and the padding that the output asks for behind the image is
+ * small. */
+int dcc_window_fits(const dcc_operator *operator);
+
+/* dcc_window_fits, and every window has a tap inside the image, and the channels are the same. */
+int dcc_pool_fits(const dcc_operator *operator);
+
+/* Scaling and multiplier of average pool and multiply. */
+int dcc_scaling_valid(const dcc_scaling *scaling);
+
+/* Multipliers and shift of add, concatenate and a residual add. */
+int dcc_sum_valid(const dcc_operator *operator);
 
 #endif

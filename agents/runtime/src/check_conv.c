@@ -1,94 +1,108 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Checks a convolution: its window, the size of its data, and its scratch. Sizes that may exceed 32 bits are computed
- * in 64.
+ * Checks a convolution: its shapes, its kernel, its data, and its scratch.
  */
 #include "check.h"
-#include "weights.h"
+#include "convolution.h"
 
-static uint32_t fullest_filter(dcc_weights weights, uint32_t filters, uint32_t filter_weights) {
-    uint32_t most = 0u;
-    uint32_t filter;
-    for (filter = 0u; filter < filters; filter++) {
-        uint32_t count = 0u;
-        uint32_t i;
-        for (i = 0u; i < filter_weights; i++) {
-            if (dcc_next_weight(&weights) != 0) count++;
-        }
-        if (count > most) most = count;
-    }
-    return most;
-}
-
-static uint32_t count_ones(dcc_bits bits, uint32_t count) {
-    uint32_t ones = 0u;
-    uint32_t i;
-    for (i = 0u; i < count; i++) ones += dcc_take_bits(&bits, 1u);
-    return ones;
-}
-
-/* Whether the data of a convolution has exactly the size that its description asks for. */
-static dcc_status check_data(
-    const uint8_t *artifact, uint32_t artifact_bytes, const dcc_conv *conv, uint32_t filters, uint64_t weight_count) {
-    const uint32_t codebook_end = dcc_codebook_offset(filters) + dcc_codebook_bytes(conv);
-    uint64_t needed;
-    uint32_t i;
-    if (conv->data_at > artifact_bytes || conv->data_bytes > artifact_bytes - conv->data_at) {
-        return DCC_ERROR_DATA_RANGE;
-    }
-    if (conv->encoding == DCC_DENSE) {
-        needed = codebook_end + (weight_count * conv->bits + 7u) / 8u;
-    } else {
-        const uint64_t bitmap_end = codebook_end + (weight_count + 7u) / 8u;
-        if (bitmap_end > conv->data_bytes) return DCC_ERROR_ENCODING;
-        needed = count_ones(dcc_bits_at(artifact + conv->data_at + codebook_end), (uint32_t)weight_count);
-        needed = bitmap_end + (needed * conv->bits + 7u) / 8u;
-    }
-    if (needed != conv->data_bytes) return DCC_ERROR_ENCODING;
-    for (i = 0u; i < filters; i++) {
-        if (!dcc_shift_valid(artifact[conv->data_at + 8u * filters + i])) return DCC_ERROR_REQUANTISATION;
-    }
-    return DCC_OK;
-}
-
-static dcc_status check_scratch(
-    const dcc_operator *operator, const dcc_conv *conv, uint32_t arena_bytes, uint32_t needed) {
-    const dcc_tensor *input = &operator->input;
-    const dcc_tensor *output = &operator->output;
-    if (conv->scratch_at % DCC_ALIGNMENT != 0u || conv->scratch_at > arena_bytes ||
-        conv->scratch_bytes > arena_bytes - conv->scratch_at || conv->scratch_bytes < needed) {
-        return DCC_ERROR_ARENA_RANGE;
-    }
-    if (dcc_tensors_overlap(input, output) ||
-        dcc_overlap(conv->scratch_at, conv->scratch_bytes, input->at, dcc_tensor_bytes(input)) ||
-        dcc_overlap(conv->scratch_at, conv->scratch_bytes, output->at, dcc_tensor_bytes(output))) {
-        return DCC_ERROR_ARENA_RANGE;
-    }
-    return DCC_OK;
-}
-
-dcc_status dcc_check_conv(
-    const uint8_t *artifact, uint32_t artifact_bytes, uint32_t arena_bytes, const dcc_operator *operator,
-    const dcc_conv *conv) {
-    const uint32_t filters = operator->output.channels;
+static int shapes_fit(const dcc_operator *operator) {
     const uint32_t channels = operator->input.channels;
-    const uint32_t taps = (uint32_t)(conv->window.y.kernel * conv->window.x.kernel);
-    uint32_t group_channels;
-    uint32_t filter_weights;
-    uint32_t nonzeros;
-    uint8_t narrow_codes[DCC_NARROW_CODES];
-    dcc_status status;
-    if (channels > 65535u || !dcc_window_fits(&conv->window, operator)) return DCC_ERROR_SHAPE;
-    if (conv->groups == 0u || channels % conv->groups != 0u || filters % conv->groups != 0u) return DCC_ERROR_SHAPE;
-    if (conv->bits > conv->code_bits || (conv->encoding == DCC_DENSE && conv->bits == 0u)) return DCC_ERROR_ENCODING;
-    group_channels = channels / conv->groups;
-    if ((uint64_t)taps * group_channels > DCC_MAX_FILTER_WEIGHTS) return DCC_ERROR_SHAPE;
-    if ((uint64_t)(dcc_extent(&conv->window.x) - 1) * channels + group_channels > 65536u) return DCC_ERROR_SHAPE;
-    filter_weights = taps * group_channels; /* times filters: below 2^32 */
-    status = check_data(artifact, artifact_bytes, conv, filters, (uint64_t)filters * filter_weights);
-    if (status != DCC_OK) return status;
-    nonzeros = fullest_filter(
-        dcc_weights_at(artifact + conv->data_at, conv, filters, filters * filter_weights, narrow_codes), filters,
-        filter_weights);
-    return check_scratch(operator, conv, arena_bytes, dcc_scratch_bytes(taps, nonzeros));
+    const uint32_t filters = operator->output.channels;
+    const uint32_t groups = operator->conv.groups;
+    if (channels > 65535u || !dcc_window_fits(operator)) return 0;
+    if (groups == 0u || channels % groups != 0u || filters % groups != 0u) return 0;
+    if ((operator->kind_byte & DCC_RESIDUAL) != 0u && !dcc_same_shape(&operator->second, &operator->output)) return 0;
+    return (uint64_t)dcc_taps(operator) * dcc_group_channels(operator) <= DCC_MAX_FILTER_WEIGHTS;
+}
+
+static int numbers_valid(const dcc_operator *operator) {
+    const dcc_conv *conv = &operator->conv;
+    const uint32_t form = conv->channel_form.form;
+    return dcc_sum_valid(operator) && conv->residual_low <= conv->residual_high &&
+           dcc_scaling_valid(&operator->scaling) && form <= DCC_WIDE && conv->channel_form.bias_shift <= 31u;
+}
+
+static int indices_valid(const dcc_operator *operator) {
+    const dcc_weight_form *form = &operator->conv.weight_form;
+    switch (form->encoding) {
+    case DCC_RAW: return 1;
+    case DCC_INDEXED:
+        if (form->index_bits == 0u) return 0;
+        break;
+    case DCC_CODED:
+        if (form->index_bits > 6u) return 0;
+        break;
+    default: break;
+    }
+    return operator->conv.index_byte < 128u && form->index_bits <= form->code_bits;
+}
+
+static int padding_is_zero(const dcc_conv *conv) {
+    const uint8_t *byte;
+    for (byte = conv->padding; byte != conv->data; byte++) {
+        if (*byte != 0u) return 0;
+    }
+    return 1;
+}
+
+static int data_fit(const dcc_operator *operator, const dcc_model *model, dcc_weight_totals *totals) {
+    const dcc_conv *conv = &operator->conv;
+    const uint32_t bytes = (uint32_t)(conv->data_end - conv->data);
+    const uint32_t offset = dcc_weights_offset(operator);
+    dcc_weight_tables tables;
+    dcc_weights weights;
+    if (offset > bytes) return 0;
+    if (dcc_encoding_of(operator) == DCC_RAW) {
+        const uint32_t pairs = (operator->output.channels + 1u) / 2u;
+        if ((uint64_t)pairs * dcc_raw_filter_weights(operator) * 2u != bytes - offset) return 0;
+        totals->magnitude = dcc_raw_magnitude(operator);
+        return 1;
+    }
+    return dcc_open_weights(&weights, operator, model, &tables) && dcc_total_weights(totals, operator, &weights);
+}
+
+static dcc_status check_places(dcc_operator *operator, const dcc_model *model, uint64_t scratch_bytes) {
+    const dcc_tensor *output = &operator->output;
+    const dcc_tensor *read[2];
+    const uint32_t scratch_at = 4u * operator->conv.scratch_words;
+    const uint32_t read_count = (operator->kind_byte & DCC_RESIDUAL) != 0u ? 2u : 1u;
+    uint32_t bytes;
+    uint32_t i;
+    if (operator->conv.scratch_words > model->arena_bytes / 4u || scratch_bytes > model->arena_bytes - scratch_at) {
+        return DCC_ERROR_ARENA_RANGE;
+    }
+    bytes = (uint32_t)scratch_bytes;
+    operator->conv.scratch_bytes = bytes;
+    if (dcc_tensors_overlap(&operator->input, output)) return DCC_ERROR_ARENA_RANGE;
+    if (read_count == 2u && !dcc_apart_or_in_place(&operator->second, output)) return DCC_ERROR_ARENA_RANGE;
+    if (dcc_overlap(scratch_at, bytes, output->at, dcc_tensor_bytes(output))) return DCC_ERROR_ARENA_RANGE;
+    read[0] = &operator->input;
+    read[1] = &operator->second;
+    for (i = 0u; i < read_count; i++) {
+        if (dcc_overlap(scratch_at, bytes, read[i]->at, dcc_tensor_bytes(read[i]))) return DCC_ERROR_ARENA_RANGE;
+    }
+    return DCC_OK;
+}
+
+dcc_status dcc_check_convolution(dcc_operator *operator, const dcc_model *model) {
+    const dcc_conv *conv = &operator->conv;
+    const uint32_t number = dcc_kernel_of(operator);
+    const uint32_t encoding = dcc_encoding_of(operator);
+    const dcc_kernel *kernel;
+    dcc_weight_totals totals = {0u, 0u, 0u};
+    if (!shapes_fit(operator)) return DCC_ERROR_SHAPE;
+    if (!numbers_valid(operator)) return DCC_ERROR_REQUANTISATION;
+    if (number >= DCC_KERNELS) return DCC_ERROR_OPERATOR;
+    kernel = model->operators->kernels[number];
+    if (kernel == NULL || (encoding != DCC_RAW && model->operators->encodings[encoding] == NULL)) {
+        return DCC_ERROR_OPERATOR;
+    }
+    if ((conv->kernel_bits & 0xc8u) != 0u || !indices_valid(operator)) return DCC_ERROR_ENCODING;
+    if (conv->filters_at_once - 1u >= operator->output.channels || conv->rows_at_once - 1u >= operator->output.height ||
+        !kernel->takes(operator)) {
+        return DCC_ERROR_SHAPE;
+    }
+    if (!padding_is_zero(conv) || !data_fit(operator, model, &totals)) return DCC_ERROR_ENCODING;
+    if ((number == DCC_TILE || number == DCC_VECTOR) && totals.magnitude > 65535u) return DCC_ERROR_ENCODING;
+    return check_places(operator, model, kernel->scratch(operator, &totals));
 }

@@ -3,13 +3,12 @@
  * CODED weights: a range asymmetric numeral system (Duda, "Asymmetric numeral systems", arXiv:1311.2540) of 32 bits of
  * state, read 16 bits at a time, with frequencies in 4096. Symbol 0 is the zero, symbol i >= 1 is code i - 1.
  */
+#include "format.h"
 #include "weights.h"
 
 #define FREQUENCY_BITS 12u
 #define FREQUENCIES (1u << FREQUENCY_BITS)
 #define BUCKET_SHIFT (FREQUENCY_BITS - DCC_BUCKET_BITS)
-
-static uint32_t u16(const uint8_t *at) { return (uint32_t)at[0] | ((uint32_t)at[1] << 8); }
 
 /* What a count of 4 bits stands for: 2, 3, 4, 6, 8, 12, ... 384. */
 static uint32_t share_of(uint32_t count) { return (2u + count % 2u) << (count / 2u); }
@@ -48,14 +47,14 @@ static int open_coded(
     uint32_t zero;
     (void)count;
     if (next == NULL || (uint32_t)(end - next) < 2u + counts_bytes + 4u) return 0;
-    zero = u16(next);
+    zero = dcc_u16(next);
     next += 2;
     if (zero == 0u || zero >= FREQUENCIES) return 0;
     if (!accumulate(zero, dcc_bits_between(next, end), codes, tables->cumulative)) return 0;
     next += counts_bytes;
     fill_buckets(tables);
-    weights->encoding = &dcc_coded;
-    weights->state = u16(next) | (u16(next + 2) << 16);
+    weights->encoding = &dcc_encoding_coded;
+    weights->state = dcc_u32(next);
     weights->indices = dcc_bits_between(next + 4, end);
     return (end - next) % 2 == 0;
 }
@@ -86,7 +85,7 @@ static void take_coded(dcc_weights *weights, int16_t *into, uint32_t count) {
         if (state < DCC_LAST_STATE) {
             state <<= 16;
             if (next != weights->indices.end) {
-                state += u16(next);
+                state += dcc_u16(next);
                 next += 2;
             } else {
                 weights->indices.missing++;
@@ -97,4 +96,4 @@ static void take_coded(dcc_weights *weights, int16_t *into, uint32_t count) {
     weights->indices.next = next;
 }
 
-const dcc_encoding dcc_coded = {open_coded, take_coded};
+const dcc_encoding dcc_encoding_coded = {open_coded, take_coded};

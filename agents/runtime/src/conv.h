@@ -8,6 +8,7 @@
 #ifndef DCC_CONV_H
 #define DCC_CONV_H
 
+#include "arithmetic.h"
 #include "channels.h"
 #include "format.h"
 #include "weights.h"
@@ -23,15 +24,7 @@ typedef struct {
     int32_t high;
 } dcc_residual;
 
-/* What turns an accumulator into an int8, common to all channels. */
-typedef struct {
-    uint32_t accumulator_shift; /* p, 0 to 15 */
-    uint32_t fraction_bits;     /* k, 0 to 15 */
-    int32_t low;
-    int32_t high;
-} dcc_scaling;
-
-typedef struct {
+typedef struct dcc_conv_job {
     const int8_t *x; /* NHWC, as is y */
     int8_t *y;
     uint32_t input_height; /* FLATTEN has been applied */
@@ -54,29 +47,10 @@ typedef struct {
     uint8_t *scratch; /* 4-byte aligned */
 } dcc_conv_job;
 
-static inline int32_t dcc_clamp(int32_t value, int32_t low, int32_t high) {
-    if (value < low) return low;
-    return value > high ? high : value;
-}
-
-/* (((sum << p) * multiplier) >> 16) + bias >> k, clamped. >> of a negative number is arithmetic in every compiler that
- * we know of, and the tests would tell. */
-static inline int32_t dcc_requantise(const dcc_scaling *scaling, dcc_channel channel, int32_t sum) {
-    const int32_t shifted = (int32_t)((uint32_t)sum << scaling->accumulator_shift);
-    const int32_t product = (int32_t)(((int64_t)shifted * (int16_t)channel.multiplier) >> 16);
-    const int32_t value = (int32_t)((uint32_t)product + (uint32_t)channel.bias) >> scaling->fraction_bits;
-    return dcc_clamp(value, scaling->low, scaling->high);
-}
-
-/* One element of two that are added; the multipliers have 16 bits. */
-static inline int32_t dcc_add(int32_t a, int32_t a_multiplier, int32_t b, int32_t b_multiplier, int32_t offset) {
-    return (int32_t)((uint32_t)(a * a_multiplier) + (uint32_t)(b * b_multiplier) + (uint32_t)offset);
-}
-
 /* The int8 of a finished sum that goes to y[at]. */
 static inline int8_t dcc_finish(const dcc_conv_job *job, const dcc_channel *channel, int32_t sum, size_t at) {
     const dcc_residual *residual = &job->residual;
-    int32_t value = dcc_requantise(&job->scaling, *channel, sum);
+    int32_t value = dcc_requantise(&job->scaling, channel->multiplier, channel->bias, sum);
     if (residual->x != NULL) {
         value = dcc_add(value, residual->multiplier, residual->x[at], residual->residual_multiplier, residual->offset);
         value = dcc_clamp(value >> residual->shift, residual->low, residual->high);

@@ -2,7 +2,17 @@
  *
  * Softmax over the channels of each pixel, by a table of exponentials; the output may lie on the input.
  */
-#include "kernels.h"
+#include "elementwise.h"
+
+static void read(dcc_operator *operator, dcc_cursor *cursor) {
+    operator->table = dcc_take_bytes(cursor, DCC_EXPONENTIALS_BYTES);
+}
+
+static dcc_status check(dcc_operator *operator, const dcc_model *model) {
+    const dcc_status status = dcc_check_elementwise(operator, model);
+    if (status == DCC_OK && dcc_u16(operator->table) != DCC_FIRST_EXPONENTIAL) return DCC_ERROR_REQUANTISATION;
+    return status;
+}
 
 static int8_t largest(const int8_t *pixel, uint32_t channels) {
     int8_t best = pixel[0];
@@ -17,11 +27,13 @@ static uint32_t exponential(const uint8_t *exponentials, int8_t best, int8_t val
     return dcc_u16(exponentials + 2 * (best - value));
 }
 
-void dcc_run_softmax(const dcc_operator *operator, const uint8_t *exponentials, uint8_t *arena) {
+static void run(const dcc_operator *operator, const dcc_model *model, uint8_t *arena) {
+    const uint8_t *const exponentials = operator->table;
     const uint32_t channels = operator->input.channels;
     const int8_t *input = dcc_input(&operator->input, arena);
     const int8_t *end = input + dcc_tensor_bytes(&operator->input);
     int8_t *output = dcc_output(&operator->output, arena);
+    (void)model;
     for (; input < end; input += channels, output += channels) {
         const int8_t best = largest(input, channels);
         uint32_t sum = 0u; /* at least the exponential of the largest, 2^15, and at most 65535^2 */
@@ -33,3 +45,5 @@ void dcc_run_softmax(const dcc_operator *operator, const uint8_t *exponentials, 
         }
     }
 }
+
+const dcc_kind dcc_kind_softmax = {0u, 0, read, check, run};

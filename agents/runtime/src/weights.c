@@ -31,7 +31,7 @@ static int open_indexed(
     const uint8_t *indices = dcc_open_codebook(weights, form, begin, end, tables);
     (void)count;
     if (indices == NULL) return 0;
-    weights->encoding = &dcc_indexed;
+    weights->encoding = &dcc_encoding_indexed;
     weights->indices = dcc_bits_between(indices, end);
     return 1;
 }
@@ -42,11 +42,11 @@ static void take_indexed(dcc_weights *weights, int16_t *into, uint32_t count) {
     const uint32_t index_bits = weights->index_bits;
     const int32_t zero_point = weights->zero_point;
     int16_t *const end = into + count;
-    while (into != end) *into++ = dcc_weight_of(codebook, dcc_take_bits(&indices, index_bits), zero_point);
+    while (into != end) *into++ = dcc_weight_of(codebook, dcc_take_bits_inline(&indices, index_bits), zero_point);
     weights->indices = indices;
 }
 
-const dcc_encoding dcc_indexed = {open_indexed, take_indexed};
+const dcc_encoding dcc_encoding_indexed = {open_indexed, take_indexed};
 
 static int open_bitmap(
     dcc_weights *weights, const dcc_weight_form *form, const uint8_t *begin, const uint8_t *end, uint32_t count,
@@ -54,7 +54,7 @@ static int open_bitmap(
     const uint8_t *bitmap = dcc_open_codebook(weights, form, begin, end, tables);
     const uint32_t bytes = count / 8u + (count % 8u != 0u);
     if (bitmap == NULL || bytes > (uint32_t)(end - bitmap)) return 0;
-    weights->encoding = &dcc_bitmap;
+    weights->encoding = &dcc_encoding_bitmap;
     weights->bitmap = dcc_bits_between(bitmap, bitmap + bytes);
     weights->indices = dcc_bits_between(bitmap + bytes, end);
     return 1;
@@ -69,8 +69,8 @@ static void take_bitmap(dcc_weights *weights, int16_t *into, uint32_t count) {
     int16_t *const end = into + count;
     while (into != end) {
         int16_t weight = 0;
-        if (dcc_take_bits(&bitmap, 1u) != 0u) {
-            weight = dcc_weight_of(codebook, dcc_take_bits(&indices, index_bits), zero_point);
+        if (dcc_take_bits_inline(&bitmap, 1u) != 0u) {
+            weight = dcc_weight_of(codebook, dcc_take_bits_inline(&indices, index_bits), zero_point);
         }
         *into++ = weight;
     }
@@ -78,4 +78,4 @@ static void take_bitmap(dcc_weights *weights, int16_t *into, uint32_t count) {
     weights->indices = indices;
 }
 
-const dcc_encoding dcc_bitmap = {open_bitmap, take_bitmap};
+const dcc_encoding dcc_encoding_bitmap = {open_bitmap, take_bitmap};

@@ -51,9 +51,9 @@ struct dcc_encoding {
     void (*take)(dcc_weights *weights, int16_t *into, uint32_t count);
 };
 
-extern const dcc_encoding dcc_indexed;
-extern const dcc_encoding dcc_bitmap;
-extern const dcc_encoding dcc_coded;
+extern const dcc_encoding dcc_encoding_indexed;
+extern const dcc_encoding dcc_encoding_bitmap;
+extern const dcc_encoding dcc_encoding_coded;
 
 /* The next `count` weights, each code - zero point or 0. Behind the last byte of the data all bits are taken for 0. */
 static inline void dcc_take_weights(dcc_weights *weights, int16_t *into, uint32_t count) {

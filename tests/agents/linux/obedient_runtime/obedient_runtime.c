@@ -26,7 +26,14 @@ static uint32_t field(const uint8_t *artifact, size_t index)
     return value;
 }
 
-dcc_status dcc_model_load(dcc_model *model, const void *artifact, size_t artifact_bytes)
+/* It executes nothing, so its table of operators is empty. */
+struct dcc_operators {
+    int nothing;
+};
+const dcc_operators dcc_all_operators = {0};
+
+dcc_status dcc_model_load(
+    dcc_model *model, const dcc_operators *operators, const void *artifact, size_t artifact_bytes)
 {
     if (artifact_bytes < 24) {
         return DCC_ERROR_TOO_SHORT;
@@ -34,6 +41,7 @@ dcc_status dcc_model_load(dcc_model *model, const void *artifact, size_t artifac
     if (memcmp(artifact, "OBEY", 4) != 0) {
         return DCC_ERROR_MAGIC;
     }
+    model->operators = operators;
     model->artifact = artifact;
     model->artifact_bytes = (uint32_t)artifact_bytes;
     model->arena_bytes = field(artifact, 1);
