@@ -20,7 +20,7 @@ from benchmarks.kernels.program import Program
 _RUNTIME = REPOSITORY / "agents" / "runtime"
 _TARGET = REPOSITORY / "benchmarks" / "kernels" / "target"
 _PROGRAM = Path(__file__).parent / "conv_jobs" / "program.c"
-_SOURCES = ("conv_band", "conv_depthwise", "weights", "coded", "channels", "bits")
+_SOURCES = ("conv_band", "conv_depthwise", "conv_tile", "conv_vector", "weights", "coded", "channels", "bits")
 _WARNINGS = ("-std=gnu11", "-Wall", "-Wextra", "-Wconversion", "-Werror")
 
 
@@ -29,6 +29,8 @@ class JobKernel(IntEnum):
 
     BAND = 0
     DEPTHWISE = 1
+    TILE = 2
+    VECTOR = 3
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,8 @@ __attribute__((noinline)) void run_job(void (*run)(const dcc_conv_job *), const 
     job_done();
 }
 
-static void (*const kernels[])(const dcc_conv_job *) = {dcc_conv_band, dcc_conv_depthwise};
+static void (*const kernels[])(const dcc_conv_job *) = {
+    dcc_conv_band, dcc_conv_depthwise, dcc_conv_tile, dcc_conv_vector};
 static const dcc_encoding *const encodings[] = {NULL, &dcc_encoding_indexed, &dcc_encoding_bitmap, &dcc_encoding_coded};
 
 static uint32_t words(uint32_t bytes) { return (bytes + 3u) / 4u * 4u; }
@@ -149,7 +150,11 @@ static const uint8_t *run_one(const uint8_t *at) {
     form.code_bits = job.code_bits;
     form.zero_point = job.weight_zero_point;
     count = job.output_channels * (uint32_t)(job.kernel_y * job.kernel_x) * (job.input_channels / job.groups);
-    if (!encodings[job.encoding]->open(&run.weights, &form, at, at + job.weights_bytes, count, &tables)) return NULL;
+    if (job.encoding == DCC_RAW) {
+        run.raw = at;
+    } else if (!encodings[job.encoding]->open(&run.weights, &form, at, at + job.weights_bytes, count, &tables)) {
+        return NULL;
+    }
     at += words(job.weights_bytes);
     run_job(kernels[job.kernel], &run);
     if (!is_whole(y, y_bytes) || !is_whole(scratch, job.scratch_bytes)) return NULL;
