@@ -80,6 +80,8 @@ _VECTORS = (
     Shape((1, 1), 640, 8),
     Shape((1, 1), 1, 24),
     Shape((1, 1), 500, 2),
+    Shape((1, 1), 10, 14, (5, 3), stride=(5, 3)),
+    Shape((1, 1), 33, 4, (4, 4), stride=(4, 4)),
     Shape((1, 1), 96, 96, residual=True),
 )
 _SPARSITIES = (0.0, 0.5, 0.8, 0.9, 0.65)

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from dccdka.lowering.graph import Convolution, IntegerGraph, Tensor
 from dccdka.packing.choice import Encoding, Kernel, KernelChoice
+from dccdka.packing.encoding.counting import band_entries, nonzeros_by_filter
 
 _TILE_PIXELS, _BAND_PIXELS, _VECTOR_FILTERS = 4, 8, 6
 
@@ -45,6 +43,12 @@ class Layer:
     def pixels(self) -> int:
         return self.output_size[0] * self.output_size[1]
 
+    def taps_inside(self, axis: int) -> list[range]:
+        """For each output row (axis 0) or column (1), which rows or columns of the kernel lie in the image."""
+        size, kernel = self.input_size[axis], self.kernel[axis]
+        starts = (at * self.stride[axis] - self.padding[axis] for at in range(self.output_size[axis]))
+        return [range(min(kernel, max(0, -at)), min(kernel, max(0, size - at))) for at in starts]
+
     @property
     def is_point(self) -> bool:
         """Whether each output pixel reads the input pixel at its own place, and nothing else."""
@@ -58,7 +62,6 @@ def layer_of(graph: IntegerGraph, convolution: Convolution) -> Layer:
     image, output = graph.tensors[convolution.input], graph.tensors[convolution.output]
     if convolution.flatten_input:
         image = Tensor(1, 1, image.elements, image.scale, image.zero_point)
-    nonzero = convolution.codes != convolution.weight_zero_point
     return Layer(
         input_size=(image.height, image.width),
         output_size=(output.height, output.width),
@@ -68,19 +71,10 @@ def layer_of(graph: IntegerGraph, convolution: Convolution) -> Layer:
         kernel=convolution.window.kernel,
         stride=convolution.window.stride,
         padding=convolution.window.padding,
-        nonzeros=int(np.count_nonzero(nonzero)),
-        entries=band_entries(nonzero),
+        nonzeros=int(nonzeros_by_filter(convolution.codes, convolution.weight_zero_point).sum()),
+        entries=int(band_entries(convolution.codes, convolution.weight_zero_point).sum()),
         residual=convolution.residual is not None,
     )
-
-
-def band_entries(nonzero: NDArray[np.bool_]) -> int:
-    """Pairs of channels 4i, 4i + 2 or 4i + 1, 4i + 3 of one tap that are not both zero; nonzero is [..., channels]."""
-    channels = nonzero.shape[-1]
-    filled = np.zeros((*nonzero.shape[:-1], _up(channels, 4)), bool)
-    filled[..., :channels] = nonzero
-    fours = filled.reshape(-1, 4)
-    return int(np.count_nonzero(fours[:, :2] | fours[:, 2:]))
 
 
 def work(choice: KernelChoice, layer: Layer) -> dict[str, float]:
@@ -108,50 +102,80 @@ def kinds_of_work(kernel: Kernel) -> tuple[str, ...]:
 
 
 def _general(choice: KernelChoice, layer: Layer) -> dict[str, float]:
-    """One output after the other, one product after the other."""
+    """One output after the other, one product after the other; taps outside the image are left out."""
     outputs = layer.pixels * layer.filters
-    return {"outputs": outputs, "kernel rows": outputs * layer.kernel[0], "products": layer.nonzeros * layer.pixels}
-
-
-def _tile(choice: KernelChoice, layer: Layer) -> dict[str, float]:
-    """4 pixels x 2 filters x 2 inputs a step; each group of filters builds every patch anew."""
-    height, width = (1, layer.pixels) if layer.is_point else layer.output_size
-    tiles = height * _parts(width, _TILE_PIXELS)
-    pairs = _parts(layer.filters, 2)
-    patch = layer.kernel[0] * _up(layer.kernel[1] * layer.channels, 4)
-    patches = tiles * _parts(layer.filters, choice.filters_at_once)
+    inside = sum(map(len, layer.taps_inside(0))) * sum(map(len, layer.taps_inside(1)))
     return {
-        "patches": patches,
-        "patch rows": patches * layer.kernel[0],
-        "patch values": patches * _TILE_PIXELS * patch,
-        "tiles": tiles * pairs,
-        "steps": tiles * pairs * patch // 2,
+        "outputs": outputs,
+        "kernel rows": layer.filters * layer.output_size[1] * sum(map(len, layer.taps_inside(0))),
+        "products": layer.nonzeros * inside / layer.taps,
     }
 
 
+def _tile(choice: KernelChoice, layer: Layer) -> dict[str, float]:
+    """4 pixels x 2 filters x 2 inputs a step; each group of filters builds every patch anew.
+
+    A kernel row of a patch is copied by 4 inputs, but what lies outside the image, or at the end of a row that is no
+    multiple of 4, is placed one by one. Tiles that are not whole are finished one output at a time.
+    """
+    whole, left = divmod(layer.pixels, _TILE_PIXELS)
+    pairs, odd = divmod(layer.filters, 2)
+    groups = _parts(layer.filters, choice.filters_at_once)
+    row = layer.kernel[1] * layer.channels
+    fours = layer.kernel[0] * _parts(row, 4)
+    rows_inside = sum(map(len, layer.taps_inside(0)))
+    copied = rows_inside * sum(_fours_within(taps, layer.channels) for taps in layer.taps_inside(1))
+    tiles = (whole + (left > 0)) * (pairs + odd)
+    return {
+        "patch pixels": groups * layer.pixels,
+        "patch rows": groups * layer.pixels * layer.kernel[0],
+        "copied inputs": 4 * groups * copied,
+        "placed inputs": 4 * groups * (layer.pixels * fours - copied),
+        "tiles": tiles,
+        "loose outputs": left * layer.filters + whole * _TILE_PIXELS * odd,
+        "steps": 2 * tiles * fours,
+    }
+
+
+def _fours_within(taps: range, channels: int) -> int:
+    """Of a kernel row's inputs, groups of 4 that lie wholly within these taps."""
+    return max(0, (taps.stop * channels - _up(taps.start * channels, 4)) // 4)
+
+
 def _band(choice: KernelChoice, layer: Layer) -> dict[str, float]:
-    """8 pixels x 1 filter x 1 entry a step; each group of filters widens every band anew."""
+    """8 pixels x 1 filter x 1 entry a step; each group of filters widens every band anew, unless one band is all.
+
+    What a row has left beside whole tiles is a tile that overlaps the one before, or is finished one output at a time
+    where there is none or where a residual must not be added twice.
+    """
     height, width = layer.output_size
     groups = _parts(layer.filters, choice.filters_at_once)
-    words = _up(layer.channels, 4) // 2
-    tiles = rows = planes = 0
+    phases = min(layer.stride[1], layer.kernel[1])
+    bands = rows = words = tiles = loose_tiles = loose_pixels = 0
     for first in range(0, height, choice.rows_at_once):
         output_rows = min(choice.rows_at_once, height - first)
         if layer.is_point:
-            input_rows, pitch = 1, output_rows * width
-            tiles += _parts(pitch, _BAND_PIXELS)
+            lines, line, input_rows = 1, output_rows * width, 1
         else:
-            input_rows = (output_rows - 1) * layer.stride[0] + layer.kernel[0]
-            pitch = max(_BAND_PIXELS, width) + (layer.kernel[1] - 1) // layer.stride[1]
-            tiles += output_rows * _parts(width, _BAND_PIXELS)
-        phases = min(layer.stride[1], layer.kernel[1])
+            lines, line, input_rows = output_rows, width, (output_rows - 1) * layer.stride[0] + layer.kernel[0]
+        whole, left = divmod(line, _BAND_PIXELS)
+        is_loose = left > 0 and (whole == 0 or layer.residual)
+        bands += 1
         rows += input_rows
-        planes += input_rows * words * phases * pitch
+        words += input_rows * (max(_BAND_PIXELS, line) + (layer.kernel[1] - 1) // layer.stride[1])
+        tiles += lines * (whole + (left > 0))
+        loose_tiles += lines * is_loose
+        loose_pixels += lines * left * is_loose
+    widenings = groups if bands > 1 else 1
     return {
-        "widened rows": groups * rows,
-        "widened words": groups * planes,
+        "taps": layer.filters * layer.taps,
         "entries": layer.entries,
-        "tiles": tiles * layer.filters,
+        "widened rows": widenings * rows * phases * _parts(layer.channels, 4),
+        "widened words": widenings * words * phases * _up(layer.channels, 4) / 2,
+        "filter bands": layer.filters * bands,
+        "tiles": layer.filters * tiles,
+        "loose tiles": layer.filters * loose_tiles,
+        "loose outputs": layer.filters * loose_pixels,
         "steps": tiles * layer.entries,
     }
 
@@ -171,9 +195,17 @@ def _depthwise(choice: KernelChoice, layer: Layer) -> dict[str, float]:
 
 
 def _vector(choice: KernelChoice, layer: Layer) -> dict[str, float]:
-    """One pixel, 6 filters x 4 inputs a step."""
-    steps = layer.kernel[0] * _up(layer.kernel[1] * layer.channels, 4) // 4
-    return {"blocks": _parts(layer.filters, _VECTOR_FILTERS), "steps": steps * _parts(layer.filters, 2)}
+    """One pixel; 3 pairs of filters x 4 inputs a step, and what a row of inputs has left one by one."""
+    fours, left = divmod(layer.kernel[1] * layer.channels, 4)
+    rows = layer.kernel[0]
+    blocks, pairs = _parts(layer.filters, _VECTOR_FILTERS), _parts(layer.filters, 2)
+    return {
+        "inputs": rows * (4 * fours + left),
+        "rows": rows * blocks,
+        "widened inputs": 4 * rows * fours * blocks,
+        "steps": rows * fours * pairs,
+        "loose inputs": rows * left * pairs,
+    }
 
 
 _WORK: Mapping[Kernel, Callable[[KernelChoice, Layer], Mapping[str, float]]] = {

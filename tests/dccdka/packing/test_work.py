@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from dccdka.lowering.graph import Convolution, IntegerGraph, Requantisation, Residual, Scaling, Tensor, Window
 from dccdka.packing.choice import Encoding, Kernel, KernelChoice
-from dccdka.packing.work import Layer, band_entries, kinds_of_work, layer_of, work
+from dccdka.packing.work import Layer, kinds_of_work, layer_of, work
 
 LAYER = Layer(
     input_size=(9, 11),
@@ -25,46 +26,69 @@ LAYER = Layer(
 )
 
 
-def test_entries_of_a_band_are_pairs_of_channels_two_apart() -> None:
-    generator = np.random.default_rng(1)
-    nonzero = generator.random((4, 3, 2, 7)) < 0.3
-    expected = 0
-    for filter_, y, x in product(range(4), range(3), range(2)):
-        for first in (0, 1, 4, 5):
-            pair = [c for c in (first, first + 2) if c < 7]
-            expected += any(nonzero[filter_, y, x, c] for c in pair)
-    assert band_entries(nonzero) == expected
-
-
-def test_a_tile_is_four_pixels_of_a_row_by_two_filters() -> None:
+def test_a_tile_is_four_pixels_by_two_filters() -> None:
     done = work(KernelChoice(Kernel.TILE, Encoding.RAW, 2), LAYER)
-    tiles = 9 * 3  # 11 pixels are 3 tiles
-    patch = 3 * 20  # 3 x 6 values of a row, filled up to 20
-    groups = 3  # of 2, 2 and 1 filters
-    assert done["patches"] == tiles * groups
-    assert done["patch rows"] == tiles * groups * 3
-    assert done["patch values"] == tiles * groups * 4 * patch
-    assert done["tiles"] == tiles * 3
-    assert done["steps"] == tiles * 3 * patch / 2
+    pixels, groups = 9 * 11, 3  # of 2, 2 and 1 filters
+    assert done["patch pixels"] == pixels * groups
+    assert done["patch rows"] == pixels * groups * 3
+    assert done["tiles"] == 25 * 3
+    assert done["loose outputs"] == 3 * 5 + 24 * 4  # 3 pixels beside the tiles, and the filter beside the pairs
+    assert done["steps"] == 25 * 3 * 3 * 20 / 2  # 3 kernel rows of 3 x 6 inputs, filled up to 20
     assert not any("weights" in kind for kind in done)  # RAW is not decoded
+
+
+def test_inputs_of_a_patch_are_copied_by_four_where_all_lie_in_the_image() -> None:
+    copied = placed = 0
+    for y, x, kernel_row in product(range(9), range(11), range(3)):
+        for first in range(0, 18, 4):  # the last is of two only
+            taps = [(first + i) // 6 for i in range(4)]
+            inside = first + 4 <= 18 and 0 <= y + kernel_row - 1 < 9 and all(0 <= x + tap - 1 < 11 for tap in taps)
+            copied += 4 * inside
+            placed += 4 * (not inside)
+    done = work(KernelChoice(Kernel.TILE, Encoding.RAW, 5), LAYER)
+    assert (done["copied inputs"], done["placed inputs"]) == (copied, placed)
+
+
+def test_products_outside_the_image_are_left_out() -> None:
+    inside = sum(
+        0 <= y + dy - 1 < 9 and 0 <= x + dx - 1 < 11
+        for y, x, dy, dx in product(range(9), range(11), range(3), range(3))
+    )
+    done = work(KernelChoice(Kernel.GENERAL, Encoding.BITMAP), LAYER)
+    assert done["products"] == pytest.approx(100 * inside / 9)
+    assert done["kernel rows"] == 5 * 11 * (9 * 3 - 2)
 
 
 def test_a_band_is_widened_for_each_group_of_filters() -> None:
     done = work(KernelChoice(Kernel.BAND, Encoding.CODED, 2, 4), LAYER)
     rows = 6 + 6 + 3  # bands of 4, 4 and 1 output rows
-    assert done["widened rows"] == 3 * rows
-    assert done["widened words"] == 3 * rows * 4 * (11 + 2)  # 8 channels in 4 pairs, rows of 11 and 2 beside
+    assert done["widened rows"] == 3 * rows * 2  # 6 channels are two times 4
+    assert done["widened words"] == 3 * rows * 4 * (11 + 2)  # in 4 pairs, rows of 11 and 2 beside
+    assert done["filter bands"] == 5 * 3
     assert done["tiles"] == 9 * 2 * 5
     assert done["steps"] == 9 * 2 * 70
+    assert done["loose tiles"] == 0  # the second of a row overlaps the first
     assert (done["coded weights"], done["coded nonzeros"]) == (LAYER.weights, 100)
 
 
-def test_rows_of_a_point_convolution_are_one() -> None:
+def test_a_band_that_holds_all_rows_is_widened_once() -> None:
+    done = work(KernelChoice(Kernel.BAND, Encoding.CODED, 2, 9), LAYER)
+    assert done["widened words"] == 11 * 4 * (11 + 2)
+
+
+def test_outputs_of_a_band_that_may_not_overlap_are_loose() -> None:
+    choice = KernelChoice(Kernel.BAND, Encoding.CODED, 5, 9)
+    done = work(choice, replace(LAYER, residual=True))
+    assert (done["loose tiles"], done["loose outputs"]) == (5 * 9, 5 * 9 * 3)
+    narrow = work(choice, replace(LAYER, input_size=(9, 6), output_size=(9, 6)))
+    assert (narrow["tiles"], narrow["loose tiles"], narrow["loose outputs"]) == (5 * 9, 5 * 9, 5 * 9 * 6)
+
+
+def test_rows_of_a_point_convolution_are_one_row_of_a_band() -> None:
     point = Layer((6, 5), (6, 5), 4, 3, 1, (1, 1), (1, 1), (0, 0), nonzeros=6, entries=5)
     band = work(KernelChoice(Kernel.BAND, Encoding.INDEXED, 3, 4), point)
     assert band["tiles"] == (3 + 2) * 3  # 20 and 10 pixels
     assert band["widened words"] == 2 * (20 + 10)
-    assert work(KernelChoice(Kernel.TILE, Encoding.RAW, 3), point)["tiles"] == 8 * 2
 
 
 @pytest.mark.parametrize("kernel", Kernel)

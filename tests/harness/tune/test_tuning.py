@@ -1,4 +1,4 @@
-"""`harness tune` on the emulated board: what it stores, and that nothing is stored where it does not come to its end."""
+"""`harness tune` on the emulated board: what it stores, and that nothing is stored where it does not end well."""
 
 from __future__ import annotations
 
