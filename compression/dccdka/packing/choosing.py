@@ -88,9 +88,7 @@ def workload_of(graph: IntegerGraph, operator: Convolution) -> Workload:
     )  # fmt: skip
 
 
-def choose_kernels(
-    graph: IntegerGraph, workloads: dict[int, Workload], costs: KernelCosts
-) -> dict[int, KernelChoice]:
+def choose_kernels(graph: IntegerGraph, workloads: dict[int, Workload], costs: KernelCosts) -> dict[int, KernelChoice]:
     """By index of the convolution, as the workloads are. Raises PackingError where no kernel takes one."""
     candidates = {i: _candidates(graph, i, own, costs) for i, own in workloads.items()}
     if not candidates:

@@ -1,12 +1,13 @@
 """Random integer graphs, with which every runtime and agent is compared with the reference interpreter.
 
 They hold what trained networks seldom do: filters of zeros, negative multipliers, saturation, one cluster, windows that
-are odd, dilated or padded on one side.
+are odd, dilated or padded on one side. `random_choices` makes the packer use every kernel and encoding, not the best.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.random import Generator
@@ -27,10 +28,18 @@ from dccdka.lowering.graph import (
     Pad,
     ReLU,
     Requantisation,
+    Residual,
+    Scaling,
     Softmax,
     Tensor,
     Window,
 )
+from dccdka.lowering.accumulators import accumulator_bounds
+from dccdka.lowering.narrow_form import bias_origin, nearest
+from dccdka.packing.choice import KernelChoice
+from dccdka.packing.choosing import Choose
+
+_Integers = NDArray[np.int64]
 
 
 def random_graph(generator: Generator, operators: int = 5) -> IntegerGraph:
@@ -42,6 +51,19 @@ def random_graph(generator: Generator, operators: int = 5) -> IntegerGraph:
     while len(builder.operators) < operators:
         builder.append()
     return builder.graph()
+
+
+def random_choices(generator: Generator) -> Choose:
+    """For `pack`: any feasible kernel, then any encoding that it takes, then any numbers of filters and rows at once."""
+
+    def choose(index: int, convolution: Convolution, choices: Sequence[KernelChoice]) -> KernelChoice:
+        kernel = generator.choice(sorted({choice.kernel for choice in choices}))
+        of_kernel = [choice for choice in choices if choice.kernel == kernel]
+        encoding = generator.choice(sorted({choice.encoding for choice in of_kernel}))
+        left = [choice for choice in of_kernel if choice.encoding == encoding]
+        return left[int(generator.integers(len(left)))]
+
+    return choose
 
 
 def random_inputs(generator: Generator, graph: IntegerGraph, count: int) -> NDArray[np.int8]:
@@ -56,18 +78,22 @@ def random_inputs(generator: Generator, graph: IntegerGraph, count: int) -> NDAr
 class _Builder:
     def __init__(self, generator: Generator) -> None:
         self.random = generator
-        self.tensors = [self._tensor(self._integer(1, 10), self._integer(1, 10), self._integer(1, 6))]
+        self.tensors = [self._tensor(self._integer(1, 10), self._integer(1, 20), self._integer(1, 9))]
         self.operators: list[Operator] = []
 
     def graph(self) -> IntegerGraph:
         return IntegerGraph(tuple(self.tensors), tuple(self.operators), input=0, output=len(self.tensors) - 1)
 
     def append(self) -> None:
-        latest = range(max(0, len(self.tensors) - 3), len(self.tensors))
+        latest = range(max(0, len(self.tensors) - 5), len(self.tensors))
         makers = (
             self._convolution,
             self._convolution,
+            self._plain,
+            self._plain,
+            self._depthwise,
             self._linear,
+            self._whole,
             self._add,
             self._multiply,
             self._gate,
@@ -85,6 +111,9 @@ class _Builder:
     def _integer(self, least: int, most: int) -> int:
         return int(self.random.integers(least, most + 1))
 
+    def _happens(self, probability: float) -> bool:
+        return bool(self.random.random() < probability)
+
     def _tensor(self, height: int, width: int, channels: int) -> Tensor:
         return Tensor(height, width, channels, scale=0.05, zero_point=self._integer(-128, 127))
 
@@ -93,10 +122,12 @@ class _Builder:
         return len(self.tensors) - 1
 
     def _clamp(self) -> tuple[int, int]:
-        low = self._integer(-128, 20) if self.random.random() < 0.5 else -128
-        return low, self._integer(low, 127) if self.random.random() < 0.2 else 127
+        low = self._integer(-128, 20) if self._happens(0.5) else -128
+        return low, self._integer(low, 127) if self._happens(0.2) else 127
 
-    def _window(self, tensor: Tensor, most_padding: int, most_dilation: int = 1) -> tuple[Window, tuple[int, int]]:
+    def _window(
+        self, tensor: Tensor, most_padding: int, most_dilation: int = 1, most_stride: int = 3
+    ) -> tuple[Window, tuple[int, int]]:
         """A window, and the size of its output. Windows of pools, whose most_padding is 1, always meet the image."""
         axes = []
         for size in (tensor.height, tensor.width):
@@ -105,24 +136,46 @@ class _Builder:
             least = 1 + max(before, after) if most_padding == 1 else 1
             kernel = self._integer(least, max(least, min(5, padded)))
             dilation = self._integer(1, max(1, min(most_dilation, (padded - 1) // max(1, kernel - 1))))
-            stride = self._integer(1, 3)
+            stride = self._integer(1, most_stride)
             most = (padded - dilation * (kernel - 1) - 1) // stride + 1
-            output = most if self.random.random() < 0.8 else self._integer(1, most)
+            output = most if self._happens(0.8) else self._integer(1, most)
             axes.append((kernel, stride, before, dilation, output))
         kernels, strides, paddings, dilations, outputs = zip(*axes, strict=True)
         return Window(kernels, strides, paddings, dilations), outputs
 
-    def _scaling(self, magnitude: float) -> tuple[int, int]:
-        """A multiplier and shift that bring values of this magnitude to about 8 bits, now and then far from it."""
-        multiplier = self._integer(1 << 30, (1 << 31) - 1) * int(self.random.choice([-1, 1]))
-        shift = round(31 + math.log2(max(magnitude, 1) / 64) + self.random.normal())
-        if self.random.random() < 0.05:
-            shift = int(self.random.choice([1, 62]))
-        return multiplier, min(max(shift, 1), 62)
+    def _scaling(self, reach: int) -> Scaling:
+        """For sums up to this magnitude, shifted by as much as 32 bits allow, or less."""
+        most = min(15, 31 - reach.bit_length())
+        shift = most if self._happens(0.6) else self._integer(0, most)
+        return Scaling(shift, int(self.random.choice([0, 15])) if self._happens(0.1) else self._integer(4, 11))
+
+    def _multipliers(self, scaling: Scaling, magnitude: float, count: int) -> _Integers:
+        """What brings sums of this magnitude to about 8 bits, now and then far from it; of any sign and 16 bits."""
+        wanted = 64 * 2.0 ** (16 + scaling.fraction_bits - scaling.accumulator_shift) / max(magnitude, 1)
+        factors = self.random.uniform(0.3, 2, count) * self.random.choice([-1, 1], count)
+        factors[self.random.random(count) < 0.05] *= 100
+        multipliers: _Integers = np.rint(wanted * factors).clip(-(1 << 15), (1 << 15) - 1).astype(np.int64)
+        return multipliers
+
+    def _biases(self, scaling: Scaling, zero_point: int, count: int) -> _Integers:
+        steps = self.random.normal(0, 50, count) * 2.0**scaling.fraction_bits
+        return np.rint(steps).astype(np.int64) + bias_origin(scaling, zero_point)
+
+    def _requantisation(self, scaling: Scaling, magnitude: float, zero_point: int, channels: int) -> Requantisation:
+        """Channels that fit a random NARROW form, or hardly any."""
+        multiplier = self._multipliers(scaling, magnitude, channels)
+        bias = self._biases(scaling, zero_point, channels)
+        if self._happens(0.7):
+            multiplier = nearest(multiplier, self._integer(0, 3))
+            if self._happens(0.3):
+                multiplier = np.abs(multiplier)
+            origin, shift = bias_origin(scaling, zero_point), self._integer(0, scaling.fraction_bits)
+            bias = ((bias - origin) >> shift << shift) + origin
+        return Requantisation(scaling, multiplier.astype(np.int16), bias.astype(np.int32))
 
     def _weights(self, *shape: int) -> tuple[NDArray[np.uint8], int]:
         """Codes and zero point: 1 to 8 bits, 2 to 256 clusters, any sparsity, some filters of zeros."""
-        levels = 1 << (8 if self.random.random() < 0.5 else self._integer(1, 7))
+        levels = 1 << (8 if self._happens(0.5) else self._integer(1, 7))
         zero_point = self._integer(0, levels - 1)
         clusters = min(levels, int(self.random.choice([2, 3, 4, 16, 17, 64, 256])))
         codebook = self.random.choice(levels, clusters, replace=False).astype(np.uint8)
@@ -131,31 +184,74 @@ class _Builder:
         codes[self.random.random(shape[0]) < 0.1] = zero_point
         return codes, zero_point
 
-    def _convolution_on(self, x: int, window: Window, size: tuple[int, int], groups: int, flatten: bool) -> None:
+    def _convolution_on(
+        self, x: int, window: Window, size: tuple[int, int], filters: int, groups: int = 1, flatten: bool = False
+    ) -> None:
         channels = self.tensors[x].elements if flatten else self.tensors[x].channels
-        filters = groups * self._integer(1, max(1, 8 // groups))
         codes, zero_point = self._weights(filters, *window.kernel, channels // groups)
         magnitude = math.sqrt(codes[0].size) * 64 * max(1.0, float(codes.std()))
-        scalings = [self._scaling(magnitude) for _ in range(filters)]
-        requantisation = Requantisation(
-            bias=self.random.normal(0, magnitude, filters).astype(np.int32),
-            multiplier=np.array([multiplier for multiplier, _ in scalings], np.int32),
-            shift=np.array([shift for _, shift in scalings], np.uint8),
-        )
-        output = self._emit(self._tensor(*size, filters))
-        low, high = self._clamp()
+        scaling = self._scaling(int(np.abs(accumulator_bounds(codes, zero_point)).max()))
+        output = self._tensor(*size, filters)
+        requantisation = self._requantisation(scaling, magnitude, output.zero_point, filters)
+        residual = self._residual(output)
         self.operators.append(
-            Convolution(x, output, window, groups, flatten, codes, zero_point, requantisation, low, high)
+            Convolution(
+                x,
+                self._emit(output),
+                window,
+                groups,
+                flatten,
+                codes,
+                zero_point,
+                requantisation,
+                *self._clamp(),
+                residual,
+            )
         )
+
+    def _residual(self, output: Tensor) -> Residual | None:
+        shape = (output.height, output.width, output.channels)
+        fits = [i for i, t in enumerate(self.tensors) if (t.height, t.width, t.channels) == shape]
+        if not fits or self._happens(0.3):
+            return None
+        shift, multiplier, second_multiplier, offset = self._sum(output.zero_point)
+        return Residual(int(self.random.choice(fits)), multiplier, second_multiplier, offset, shift, *self._clamp())
+
+    def _filters(self) -> int:
+        return self._integer(1, 12)
 
     def _convolution(self, x: int) -> None:
+        """Of any groups and dilation."""
         tensor = self.tensors[x]
         divisors = [d for d in range(1, tensor.channels + 1) if tensor.channels % d == 0]
+        groups = int(self.random.choice(divisors))
         window, size = self._window(tensor, most_padding=3, most_dilation=3)
-        self._convolution_on(x, window, size, int(self.random.choice(divisors)), flatten=False)
+        self._convolution_on(x, window, size, groups * self._integer(1, max(1, 12 // groups)), groups)
+
+    def _plain(self, x: int) -> None:
+        """Without groups and dilation; every second one keeps the size."""
+        if self._happens(0.5):
+            tensor = self.tensors[x]
+            kernel = (2 * self._integer(0, 2) + 1, 2 * self._integer(0, 2) + 1)
+            window = Window(kernel, (1, 1), (kernel[0] // 2, kernel[1] // 2))
+            filters = tensor.channels if self._happens(0.5) else self._filters()
+            return self._convolution_on(x, window, (tensor.height, tensor.width), filters)
+        window, size = self._window(self.tensors[x], most_padding=3)
+        return self._convolution_on(x, window, size, self._filters())
+
+    def _depthwise(self, x: int) -> None:
+        tensor = self.tensors[x]
+        window, size = self._window(tensor, most_padding=2, most_stride=2)
+        self._convolution_on(x, window, size, tensor.channels, tensor.channels)
 
     def _linear(self, x: int) -> None:
-        self._convolution_on(x, POINT, (1, 1), groups=1, flatten=True)
+        self._convolution_on(x, POINT, (1, 1), self._filters(), flatten=True)
+
+    def _whole(self, x: int) -> None:
+        """One window over the whole image."""
+        tensor = self.tensors[x]
+        window = Window((tensor.height, tensor.width), (1, 1), (0, 0))
+        self._convolution_on(x, window, (1, 1), self._filters())
 
     def _partner(self, x: int, channels: int | None = None) -> int:
         """A tensor of x's size, and of this many channels if they are said; x itself only if there is no other."""
@@ -164,14 +260,22 @@ class _Builder:
         others = [i for i in fits if i != x] or fits
         return int(self.random.choice(others))
 
+    def _sum(self, zero_point: int) -> tuple[int, int, int, int]:
+        """Shift, two multipliers and an offset that bring two int8 to about one."""
+        shift = int(self.random.choice([0, 24])) if self._happens(0.1) else self._integer(6, 15)
+        limit = (1 << 15) - 1
+        first, second = (int(np.clip(round(2.0**shift * self.random.uniform(-1, 1)), -limit, limit)) for _ in range(2))
+        offset = (zero_point << shift) + (1 << shift >> 1) + round(2.0**shift * self.random.normal(0, 20))
+        return shift, first, second, int(np.clip(offset, -(1 << 30), 1 << 30))
+
     def _add(self, x: int) -> None:
         tensor = self.tensors[x]
-        shape = (tensor.height, tensor.width, tensor.channels)
         second = self._partner(x, tensor.channels)
-        multiplier, shift = self._scaling(100)
-        second_multiplier = multiplier >> self._integer(0, 4)
-        output = self._emit(self._tensor(*shape))
-        self.operators.append(Add(x, second, output, multiplier, second_multiplier, shift, *self._clamp()))
+        output = self._tensor(tensor.height, tensor.width, tensor.channels)
+        shift, multiplier, second_multiplier, offset = self._sum(output.zero_point)
+        self.operators.append(
+            Add(x, second, self._emit(output), multiplier, second_multiplier, offset, shift, *self._clamp())
+        )
 
     def _multiply(self, x: int) -> None:
         self._product(x, self._partner(x, self.tensors[x].channels))
@@ -180,17 +284,20 @@ class _Builder:
         """An image times its mean pixel."""
         tensor = self.tensors[x]
         window = Window((tensor.height, tensor.width), (1, 1), (0, 0))
-        multiplier, shift = self._scaling(64 * math.sqrt(window.taps))
-        pixel = self._emit(self._tensor(1, 1, tensor.channels))
-        self.operators.append(AveragePool(x, pixel, window, multiplier, shift))
+        pixel = self._averaged(x, window, (1, 1))
         self._product(x, pixel)
 
     def _product(self, x: int, second: int) -> None:
         tensor = self.tensors[x]
-        shape = (tensor.height, tensor.width, tensor.channels)
-        multiplier, shift = self._scaling(64 * 64)
-        output = self._emit(self._tensor(*shape))
-        self.operators.append(Multiply(x, second, output, multiplier, shift, *self._clamp()))
+        output = self._tensor(tensor.height, tensor.width, tensor.channels)
+        scaling = self._scaling(255 * 255)
+        multiplier, bias = self._one_channel(scaling, 64 * 64, output.zero_point)
+        self.operators.append(Multiply(x, second, self._emit(output), scaling, multiplier, bias, *self._clamp()))
+
+    def _one_channel(self, scaling: Scaling, magnitude: float, zero_point: int) -> tuple[int, int]:
+        """Multiplier and bias."""
+        (multiplier,), (bias,) = self._multipliers(scaling, magnitude, 1), self._biases(scaling, zero_point, 1)
+        return int(multiplier), int(bias)
 
     def _concatenate(self, x: int) -> None:
         tensor = self.tensors[x]
@@ -198,17 +305,33 @@ class _Builder:
         channels = tensor.channels + self.tensors[second].channels
         if channels > 32:
             return self._relu(x)
-        multiplier, shift = self._scaling(100)
-        second_multiplier = multiplier >> self._integer(0, 4)
-        output = self._emit(self._tensor(tensor.height, tensor.width, channels))
-        self.operators.append(Concatenate(x, second, output, multiplier, second_multiplier, shift, *self._clamp()))
+        output = self._tensor(tensor.height, tensor.width, channels)
+        shift, multiplier, second_multiplier, offset = self._sum(output.zero_point)
+        second_offset = offset - (self._integer(-20, 20) << shift)
+        self.operators.append(
+            Concatenate(
+                x,
+                second,
+                self._emit(output),
+                multiplier,
+                second_multiplier,
+                offset,
+                second_offset,
+                shift,
+                *self._clamp(),
+            )
+        )
+
+    def _averaged(self, x: int, window: Window, size: tuple[int, int]) -> int:
+        output = self._tensor(*size, self.tensors[x].channels)
+        scaling = self._scaling(128 * window.taps)
+        multiplier, bias = self._one_channel(scaling, 64 * math.sqrt(window.taps), output.zero_point)
+        y = self._emit(output)
+        self.operators.append(AveragePool(x, y, window, scaling, multiplier, bias, *self._clamp()))
+        return y
 
     def _average(self, x: int) -> None:
-        tensor = self.tensors[x]
-        window, size = self._window(tensor, most_padding=1)
-        multiplier, shift = self._scaling(64 * math.sqrt(window.taps))
-        output = self._emit(self._tensor(*size, tensor.channels))
-        self.operators.append(AveragePool(x, output, window, multiplier, shift, *self._clamp()))
+        self._averaged(x, *self._window(self.tensors[x], most_padding=1))
 
     def _max(self, x: int) -> None:
         tensor = self.tensors[x]

@@ -155,9 +155,7 @@ def _checked_shape(
 ) -> Shape:
     image = PlacedTensor(x.offset, 1, 1, x.region.bytes, x.zero_point) if record.flatten else x
     check_geometry(name, record.window, image, y, record.groups)
-    require(
-        residual is None or residual.shape == y.shape, _S.SHAPE, f"{name}: its residual has not its output's shape"
-    )
+    require(residual is None or residual.shape == y.shape, _S.SHAPE, f"{name}: its residual has not its output's shape")
     shape = Shape(image.shape, y.shape, record.window, record.groups, record.flatten)
     require(
         shape.filter_weights <= layout.MAX_FILTER_WEIGHTS,

@@ -72,9 +72,7 @@ def refusal(choice: KernelChoice, shape: Shape) -> str | None:
     return None if takes else f"{kernel.name} does not take its shape"
 
 
-def scratch_bytes(
-    choice: KernelChoice, shape: Shape, nonzeros: NDArray[np.int64], entries: NDArray[np.int64]
-) -> int:
+def scratch_bytes(choice: KernelChoice, shape: Shape, nonzeros: NDArray[np.int64], entries: NDArray[np.int64]) -> int:
     """nonzeros and BAND's entries by filter."""
     window, filters = shape.window, choice.filters_at_once
     kernel_y, kernel_x = window.kernel
@@ -83,7 +81,12 @@ def scratch_bytes(
             return up(2 * (window.taps + 1), 4) + 4 * int(nonzeros.max())
         case Kernel.TILE:
             patch = kernel_y * up(kernel_x * shape.image[2], 4)
-            return 8 * filters + _STARTING_SUMS + 8 * patch + (0 if choice.encoding is Encoding.RAW else patch * up(filters, 2))
+            return (
+                8 * filters
+                + _STARTING_SUMS
+                + 8 * patch
+                + (0 if choice.encoding is Encoding.RAW else patch * up(filters, 2))
+            )
         case Kernel.BAND:
             groups = np.add.reduceat(entries, np.arange(0, shape.filters, filters))
             return 8 * filters + 4 * (filters + 1) + 8 * int(groups.max()) + _band_bytes(choice.rows_at_once, shape)

@@ -85,9 +85,7 @@ def _read(fields: FieldReader, kind: int, places: tuple[int, int], clamp: tuple[
         case layout.MULTIPLY:
             return Multiply(x, fields.u(), y, _read_scaling(fields), fields.s(), fields.s(), *clamp)
         case layout.AVERAGE_POOL:
-            return AveragePool(
-                x, y, _read_pool_window(fields), _read_scaling(fields), fields.s(), fields.s(), *clamp
-            )
+            return AveragePool(x, y, _read_pool_window(fields), _read_scaling(fields), fields.s(), fields.s(), *clamp)
         case layout.MAX_POOL:
             return MaxPool(x, y, _read_pool_window(fields))
         case layout.RELU:
