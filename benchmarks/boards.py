@@ -74,7 +74,7 @@ def runtime_footprint(core: str) -> Footprint:
     with tempfile.TemporaryDirectory() as folder:
         program = Path(folder) / "runtime.elf"
         options = f"-std=c99 -mcpu={core} -mthumb -O2 -ffunction-sections -fdata-sections -fstack-usage -nostartfiles"
-        roots = "-Wl,--gc-sections,--entry=dcc_model_run,--undefined=dcc_model_load"
+        roots = "-Wl,--gc-sections,--entry=dcc_model_run,--undefined=dcc_model_load,--undefined=dcc_all_operators"
         sources = sorted((runtime / "src").glob("*.c"))
         command = [_COMPILER, *options.split(), roots, f"-I{runtime / 'include'}", "-dumpdir", f"{folder}/"]
         _output([*command, *map(str, sources), "-o", str(program)])

@@ -36,7 +36,7 @@ uint32_t dcc_weights_offset(const dcc_operator *operator);
 int dcc_open_weights(
     dcc_weights *weights, const dcc_operator *operator, const dcc_model *model, dcc_weight_tables *tables);
 
-/* Sum of |code - 128| of the RAW filter where it is largest. */
+/* Sum of |weight| of the RAW filter where it is largest. */
 uint32_t dcc_raw_magnitude(const dcc_operator *operator);
 
 /* Decodes all weights; 0 if they do not end where the data do. Not for RAW. */

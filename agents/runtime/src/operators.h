@@ -67,7 +67,7 @@ typedef struct {
 typedef struct {
     uint32_t nonzeros;  /* of the fullest filter */
     uint32_t entries;   /* pairs of weights that are not both zero (BAND), of the fullest group of filters_at_once */
-    uint32_t magnitude; /* sum of |code - 128|, of the filter where it is largest */
+    uint32_t magnitude; /* sum of |weight|, of the filter where it is largest */
 } dcc_weight_totals;
 
 struct dcc_conv_job;

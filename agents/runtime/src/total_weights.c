@@ -11,6 +11,7 @@ static uint32_t larger(uint32_t a, uint32_t b) { return a > b ? a : b; }
 uint32_t dcc_raw_magnitude(const dcc_operator *operator) {
     const uint32_t filters = operator->output.channels;
     const uint32_t row_weights = (uint32_t)operator->window.x.kernel * dcc_group_channels(operator);
+    const int32_t zero_point = operator->conv.weight_form.zero_point;
     const uint8_t *next = operator->conv.data + dcc_weights_offset(operator);
     uint32_t most = 0u;
     uint32_t filter;
@@ -22,8 +23,8 @@ uint32_t dcc_raw_magnitude(const dcc_operator *operator) {
             for (place = 0u; place < dcc_round_up(row_weights, 4u); place++, next += 2) {
                 const uint32_t weight = (place & ~3u) + (place & 1u) * 2u + ((place >> 1) & 1u);
                 if (weight >= row_weights) continue;
-                sums[0] += magnitude(next[0] - 128);
-                sums[1] += magnitude((int8_t)next[1]);
+                sums[0] += magnitude(next[0] - zero_point);
+                sums[1] += magnitude((next[1] ^ 0x80) - zero_point);
             }
         }
         most = larger(most, sums[0]);
@@ -44,13 +45,13 @@ static void add_weights(dcc_weight_totals *filter, const int16_t *weights, uint3
 
 #define CHUNK 32u
 
-static void total_tap(dcc_weight_totals *filter, dcc_weights *weights, uint32_t channels, int32_t from_middle) {
+static void total_tap(dcc_weight_totals *filter, dcc_weights *weights, uint32_t channels) {
     while (channels > 0u) {
         int16_t chunk[CHUNK];
         const uint32_t count = channels < CHUNK ? channels : CHUNK;
         uint32_t i;
         dcc_take_weights(weights, chunk, count);
-        for (i = 0u; i < count; i++) filter->magnitude += magnitude(chunk[i] + from_middle);
+        for (i = 0u; i < count; i++) filter->magnitude += magnitude(chunk[i]);
         for (; i % 4u != 0u; i++) chunk[i] = 0;
         add_weights(filter, chunk, i);
         channels -= count;
@@ -66,7 +67,7 @@ int dcc_total_weights(dcc_weight_totals *totals, const dcc_operator *operator, d
     for (filter = 0u; filter < operator->output.channels; filter++) {
         dcc_weight_totals own = {0u, 0u, 0u};
         uint32_t tap;
-        for (tap = 0u; tap < taps; tap++) total_tap(&own, weights, group_channels, weights->zero_point - 128);
+        for (tap = 0u; tap < taps; tap++) total_tap(&own, weights, group_channels);
         if (dcc_weights_short(weights)) return 0; /* not a pass over weights that are not there */
         if (in_group == operator->conv.filters_at_once) {
             in_group = 0u;
