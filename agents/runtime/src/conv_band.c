@@ -16,19 +16,19 @@ typedef struct {
     dcc_channel *channels;  /* of the group's filters */
     uint32_t *starts;       /* of their entries, and the end of the last */
     dcc_band_entry *entries;
-} work;
+} band_work;
 
 /* Output rows that are worked on. */
 typedef struct {
     uint32_t first;
     uint32_t count;
-} rows;
+} row_range;
 
 #define CHUNK 64u /* weights decoded at once; a multiple of 4 */
 
 /* Appends the entries of one tap, which lies `at` bytes from a tile's origin; *before: behind the last entry's words. */
 static dcc_band_entry *list_tap(
-    const work *work, dcc_weights *weights, int32_t at, int32_t *before, dcc_band_entry *entry) {
+    const band_work *work, dcc_weights *weights, int32_t at, int32_t *before, dcc_band_entry *entry) {
     const int32_t step = (int32_t)(4u * work->band.phases * work->band.pitch);
     uint32_t left = work->job->input_channels;
     union {
@@ -65,7 +65,7 @@ static dcc_band_entry *list_tap(
     return entry;
 }
 
-static void list_group(work *work, uint32_t filters, dcc_weights *weights, dcc_channels *channels) {
+static void list_group(band_work *work, uint32_t filters, dcc_weights *weights, dcc_channels *channels) {
     const dcc_window *const window = &work->job->window;
     const uint32_t stride = (uint32_t)window->x.stride;
     const uint32_t row_words = dcc_band_row_words(&work->band);
@@ -94,54 +94,60 @@ static void fill(uint32_t *words, uint32_t count, uint32_t word) {
     while (words < end) *words++ = word;
 }
 
-/* Widens 4 channels (or the 1 to 3 that are left) of `count` pixels, `step` bytes apart, into two rows of words. */
-static void widen(const int8_t *x, uint32_t channels, uint32_t step, uint32_t *even, uint32_t *odd, uint32_t count) {
-    uint32_t i;
-    for (i = 0u; i < count; i++, x += step) {
-        even[i] = pair_of(x[0], channels > 2u ? x[2] : 0);
-        odd[i] = pair_of(channels > 1u ? x[1] : 0, channels > 3u ? x[3] : 0);
-    }
-}
-
-/* Inside an image row, or one that joins several: which of the words of a phase lie inside, and where the first is. */
-static void widen_row(const work *work, const int8_t *image, uint32_t width, uint32_t *to) {
-    const dcc_conv_job *const job = work->job;
-    const uint32_t stride = (uint32_t)job->window.x.stride;
-    const uint32_t padding = (uint32_t)job->window.x.padding;
-    const uint32_t pitch = work->band.pitch;
-    const uint32_t outside = pair_of(job->input_zero_point, job->input_zero_point);
-    uint32_t phase;
-    for (phase = 0u; phase < work->band.phases; phase++, to += pitch) {
-        uint32_t *even = to;
-        uint32_t begin = phase < padding ? (padding - phase + stride - 1u) / stride : 0u;
-        uint32_t end = phase < padding + width ? (padding + width - phase + stride - 1u) / stride : 0u;
-        uint32_t channel;
-        if (begin > pitch) begin = pitch;
-        if (end > pitch) end = pitch;
-        if (end < begin) end = begin;
-        for (channel = 0u; channel < job->input_channels; channel += 4u) {
-            uint32_t *const odd = even + work->band.phases * pitch;
-            fill(even, begin, outside);
-            fill(odd, begin, outside);
-            if (begin < end) {
-                const uint32_t first = (begin * stride + phase - padding) * job->input_channels;
-                widen(
-                    image + first + channel, job->input_channels - channel, stride * job->input_channels, even + begin, odd + begin,
-                    end - begin);
-            }
-            fill(even + end, pitch - end, outside);
-            fill(odd + end, pitch - end, outside);
-            even = odd + work->band.phases * pitch;
+/* Widens `count` pixels, `step` bytes apart, into the first word of each pair's row on. */
+static void widen_pixels(const band_work *work, const int8_t *x, uint32_t step, uint32_t *to, uint32_t count) {
+    const uint32_t next = work->band.phases * work->band.pitch;
+    const uint32_t channels = work->job->input_channels;
+    for (; count > 0u; count--, x += step, to++) {
+        uint32_t *word = to;
+        uint32_t left = channels;
+        const int8_t *four = x;
+        for (; left >= 4u; left -= 4u, four += 4) {
+            word[0] = pair_of(four[0], four[2]);
+            word[next] = pair_of(four[1], four[3]);
+            word += 2u * next;
+        }
+        if (left > 0u) {
+            word[0] = pair_of(four[0], left > 2u ? four[2] : 0);
+            word[next] = pair_of(left > 1u ? four[1] : 0, 0);
         }
     }
 }
 
-static void widen_band(const work *work, rows output) {
+/* Widens one image row, or some that are joined, of so many pixels; what lies outside is there already. */
+static void widen_row(const band_work *work, const int8_t *image, uint32_t width, uint32_t *to) {
+    const dcc_conv_job *const job = work->job;
+    const uint32_t stride = (uint32_t)job->window.x.stride;
+    const uint32_t padding = (uint32_t)job->window.x.padding;
+    const uint32_t pitch = work->band.pitch;
+    const uint32_t step = stride * job->input_channels;
+    uint32_t phase;
+    for (phase = 0u; phase < work->band.phases; phase++, to += pitch) {
+        uint32_t begin = phase < padding ? (padding - phase + stride - 1u) / stride : 0u;
+        uint32_t end = phase < padding + width ? (padding + width - phase + stride - 1u) / stride : 0u;
+        if (end > pitch) end = pitch;
+        if (begin < end) {
+            const int8_t *x = image + (begin * stride + phase - padding) * job->input_channels;
+#if DCC_DSP
+            /* A word of the last pixel may lie partly behind the image. */
+            const uint32_t safe = end - begin - (job->input_channels % 4u != 0u);
+            if (safe >= 4u) {
+                dcc_band_widen_fours(
+                    x, step, to + begin, 4u * work->band.phases * pitch, safe / 4u, work->band.pairs / 2u);
+                x += (safe & ~3u) * step;
+                begin += safe & ~3u;
+            }
+#endif
+            widen_pixels(work, x, step, to + begin, end - begin);
+        }
+    }
+}
+
+static void widen_band(const band_work *work, row_range output) {
     const dcc_conv_job *const job = work->job;
     const dcc_axis *const y = &job->window.y;
     const uint32_t row_bytes = job->input_width * job->input_channels;
     const uint32_t row_words = dcc_band_row_words(&work->band);
-    const uint32_t outside = pair_of(job->input_zero_point, job->input_zero_point);
     uint32_t *to = work->words;
     uint32_t row;
     if (work->band.point) {
@@ -152,8 +158,8 @@ static void widen_band(const work *work, rows output) {
         const uint32_t at = output.first * (uint32_t)y->stride + row - (uint32_t)y->padding; /* huge above the image */
         if (at < job->input_height) {
             widen_row(work, job->x + at * row_bytes, job->input_width, to);
-        } else {
-            fill(to, row_words, outside);
+        } else if (output.first > 0u) {
+            fill(to, row_words, pair_of(job->input_zero_point, job->input_zero_point));
         }
     }
 }
@@ -162,10 +168,10 @@ static void widen_band(const work *work, rows output) {
 typedef struct {
     const uint32_t *origin; /* of its first pixel */
     size_t at;              /* of its first pixel in the output, in pixels */
-} line;
+} pixel_row;
 
 /* The pixels [done, end) of a row by tiles that finish what dcc_conv_job says, whatever it is. */
-static void run_pixels(const work *work, uint32_t filter, uint32_t index, line line, uint32_t done, uint32_t end) {
+static void run_pixels(const band_work *work, uint32_t filter, uint32_t index, pixel_row line, uint32_t done, uint32_t end) {
     const dcc_conv_job *const job = work->job;
     const dcc_band_entry *const entries = work->entries + work->starts[index];
     const dcc_band_entry *const entries_end = work->entries + work->starts[index + 1u];
@@ -203,7 +209,7 @@ static int is_fast(const dcc_conv_job *job) {
 
 /* As run_pixels for `tiles` whole tiles of each of `rows` rows. */
 static void run_tiles(
-    const work *work, uint32_t filter, uint32_t index, line first, uint32_t tiles, uint32_t rows, uint32_t width) {
+    const band_work *work, uint32_t filter, uint32_t index, pixel_row first, uint32_t tiles, uint32_t rows, uint32_t width) {
     const dcc_conv_job *const job = work->job;
     const dcc_residual *const residual = &job->residual;
     const uint32_t row_words = dcc_band_row_words(&work->band);
@@ -234,14 +240,14 @@ static void run_tiles(
 }
 #endif
 
-static void run_filter(const work *work, uint32_t filter, uint32_t index, rows output) {
+static void run_filter(const band_work *work, uint32_t filter, uint32_t index, row_range output) {
     const dcc_conv_job *const job = work->job;
     const uint32_t width = work->band.point ? output.count * job->output_width : job->output_width;
     const uint32_t height = work->band.point ? 1u : output.count;
     const uint32_t step = (uint32_t)job->window.y.stride * dcc_band_row_words(&work->band);
     uint32_t done = 0u;
     uint32_t row;
-    line line;
+    pixel_row line;
     line.origin = work->words;
     line.at = (size_t)output.first * job->output_width;
 #if DCC_DSP
@@ -266,27 +272,33 @@ static void run_filter(const work *work, uint32_t filter, uint32_t index, rows o
 void dcc_conv_band(const dcc_conv_job *job) {
     dcc_weights weights = job->weights;
     dcc_channels channels = job->channels;
-    work work;
-    uint32_t band_rows;
+    band_work work;
+    uint32_t band_words;
     uint32_t first;
     work.job = job;
     work.band = dcc_band_of(job);
-    band_rows = work.band.point ? 1u : (job->rows_at_once - 1u) * (uint32_t)job->window.y.stride + (uint32_t)job->window.y.kernel;
+    band_words = dcc_band_row_words(&work.band);
+    if (!work.band.point) {
+        band_words *= (job->rows_at_once - 1u) * (uint32_t)job->window.y.stride + (uint32_t)job->window.y.kernel;
+    }
     work.words = (uint32_t *)(void *)job->scratch;
-    work.channels = (dcc_channel *)(void *)(work.words + band_rows * dcc_band_row_words(&work.band));
+    work.channels = (dcc_channel *)(void *)(work.words + band_words);
     work.starts = (uint32_t *)(void *)(work.channels + job->filters_at_once);
     work.entries = (dcc_band_entry *)(void *)(work.starts + job->filters_at_once + 1u);
     for (first = 0u; first < job->output_channels; first += job->filters_at_once) {
         const uint32_t left = job->output_channels - first;
         const uint32_t filters = left < job->filters_at_once ? left : job->filters_at_once;
-        rows output;
+        row_range output;
         list_group(&work, filters, &weights, &channels);
         for (output.first = 0u; output.first < job->output_height; output.first += output.count) {
             const uint32_t below = job->output_height - output.first;
             uint32_t i;
             output.count = below < job->rows_at_once ? below : job->rows_at_once;
             /* A band that holds everything needs no second widening. */
-            if (first == 0u || output.count < job->output_height) widen_band(&work, output);
+            if (first == 0u || output.count < job->output_height) {
+                if (output.first == 0u) fill(work.words, band_words, pair_of(job->input_zero_point, job->input_zero_point));
+                widen_band(&work, output);
+            }
             for (i = 0u; i < filters; i++) run_filter(&work, first + i, i, output);
         }
     }

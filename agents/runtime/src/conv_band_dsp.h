@@ -9,6 +9,50 @@
 
 #include "conv_band.h"
 
+/* Widens 4 pixels at a time, `fours` times, of 4 channels at a time, `quads` times. step: bytes from pixel to pixel;
+ * next: bytes from a pair's row to the next one's. x need not be aligned. */
+__attribute__((naked, noinline, unused)) static void dcc_band_widen_fours(
+    __attribute__((unused)) const int8_t *x, __attribute__((unused)) uint32_t step,
+    __attribute__((unused)) uint32_t *to, __attribute__((unused)) uint32_t next,
+    __attribute__((unused)) uint32_t fours, __attribute__((unused)) uint32_t quads) {
+    __asm volatile(
+        "push {r0, r2, r4-r11, lr}\n"
+        "add lr, r1, r1, lsl #1\n"
+        "1:\n"
+        "ldr r12, [sp, #44]\n"
+        "add r3, r2\n"
+        "add r12, r2, r12, lsl #4\n"
+        "2:\n"
+        "ldr r4, [r0]\n"
+        "ldr r5, [r0, r1]\n"
+        "ldr r6, [r0, r1, lsl #1]\n"
+        "ldr r7, [r0, lr]\n"
+        "add r0, r0, r1, lsl #2\n"
+        "sxtb16 r8, r4\n"
+        "sxtb16 r9, r5\n"
+        "sxtb16 r10, r6\n"
+        "sxtb16 r11, r7\n"
+        "stm r2!, {r8-r11}\n"
+        "sxtb16 r4, r4, ror #8\n"
+        "sxtb16 r5, r5, ror #8\n"
+        "sxtb16 r6, r6, ror #8\n"
+        "sxtb16 r7, r7, ror #8\n"
+        "stm r3!, {r4-r7}\n"
+        "cmp r2, r12\n"
+        "bne 2b\n"
+        "sub r3, r2\n" /* next again */
+        "ldrd r0, r2, [sp]\n"
+        "ldr r12, [sp, #48]\n"
+        "adds r0, #4\n"
+        "add r2, r2, r3, lsl #1\n"
+        "strd r0, r2, [sp]\n"
+        "subs r12, #1\n"
+        "str r12, [sp, #48]\n"
+        "bne 1b\n"
+        "add sp, #8\n"
+        "pop {r4-r11, pc}\n");
+}
+
 /* One filter over tiles of 8 pixels, in rows. The assembly below copies this to its stack and knows it by offsets. */
 typedef struct {
     const dcc_band_entry *entries; /* at least one */
