@@ -18,6 +18,8 @@ from dccdka.lowering.graph import (
 )
 from dccdka.packing.layout import ALIGNMENT, up
 
+_ATTEMPTS = 48
+
 
 @dataclass(frozen=True)
 class ArenaPlan:
@@ -28,7 +30,7 @@ class ArenaPlan:
     arena_bytes: int
 
 
-@dataclass
+@dataclass(eq=False)
 class _Block:
     """bytes that are needed from operator `first` to operator `last`, both included."""
 
@@ -37,30 +39,36 @@ class _Block:
     last: int
     offset: int = 0
 
+    def lives_at(self, operator: int) -> bool:
+        return self.first <= operator <= self.last
+
+    @property
+    def end(self) -> int:
+        return self.offset + self.bytes
+
 
 def plan_arena(graph: IntegerGraph, scratch_bytes: Sequence[int]) -> ArenaPlan:
-    """Greedy by size, the order of the best known heuristic (Pisarchyk & Lee, arXiv:2001.03288).
+    """Blocks are placed greedily at the lowest gap, in the order of the best known heuristic, by size (Pisarchyk & Lee,
+    arXiv:2001.03288). As long as the arena is larger than what is needed at once, the block that lies highest is placed
+    before all others and the rest anew, some dozens of times.
 
     scratch_bytes: by operator, 0 for none. The input is there before the first operator, the output after the last.
     """
     tensors = _tensor_blocks(graph)
     scratch = [_Block(_aligned(needed), i, i) for i, needed in enumerate(scratch_bytes)]
     blocks = list({id(block): block for block in [*tensors, *scratch] if block.bytes}.values())
-    placed: list[_Block] = []
-    for block in sorted(blocks, key=lambda b: (-b.bytes, b.first)):
-        block.offset = _lowest_gap(block, placed)
-        placed.append(block)
+    _place(blocks, least=max(sum(b.bytes for b in blocks if b.lives_at(i)) for i in range(len(graph.operators))))
     return ArenaPlan(
         tuple(block.offset for block in tensors),
         tuple(block.offset for block in scratch),
-        max(block.offset + block.bytes for block in blocks),
+        max(block.end for block in blocks),
     )
 
 
 def live_bytes(graph: IntegerGraph) -> list[int]:
     """By operator: bytes of the tensors that are needed while it runs, its own inputs and output included."""
     blocks = {id(block): block for block in _tensor_blocks(graph)}.values()
-    return [sum(b.bytes for b in blocks if b.first <= i <= b.last) for i in range(len(graph.operators))]
+    return [sum(b.bytes for b in blocks if b.lives_at(i)) for i in range(len(graph.operators))]
 
 
 def _tensor_blocks(graph: IntegerGraph) -> list[_Block]:
@@ -97,14 +105,38 @@ def _may_overwrite(graph: IntegerGraph, operator: Operator) -> tuple[int, ...]:
     return tuple(i for i in inputs_of(operator) if graph.tensors[i].elements == elements)
 
 
-def _lowest_gap(block: _Block, placed: list[_Block]) -> int:
-    """Lowest offset at which the block meets none that lives at the same time."""
+def _place(blocks: list[_Block], least: int) -> None:
+    """Gives every block its offset; least: no arena is smaller than that."""
+    contemporaries = {
+        block: [b for b in blocks if b is not block and b.first <= block.last and block.first <= b.last]
+        for block in blocks
+    }
+    order = sorted(blocks, key=lambda block: (-block.bytes, block.first))
+    best: tuple[int, list[int]] | None = None
+    for _ in range(_ATTEMPTS):
+        placed: set[_Block] = set()
+        for block in order:
+            block.offset = _lowest_gap(block, [other for other in contemporaries[block] if other in placed])
+            placed.add(block)
+        highest = max(blocks, key=lambda block: block.end)
+        if best is None or highest.end < best[0]:
+            best = highest.end, [block.offset for block in blocks]
+        if best[0] <= least:
+            break
+        order.remove(highest)
+        order.insert(0, highest)
+    assert best is not None
+    for block, offset in zip(blocks, best[1], strict=True):
+        block.offset = offset
+
+
+def _lowest_gap(block: _Block, others: list[_Block]) -> int:
+    """Lowest offset at which the block meets none of the others."""
     offset = 0
-    contemporaries = [other for other in placed if block.first <= other.last and other.first <= block.last]
-    for other in sorted(contemporaries, key=lambda b: b.offset):
+    for other in sorted(others, key=lambda b: b.offset):
         if offset + block.bytes <= other.offset:
             break
-        offset = max(offset, other.offset + other.bytes)
+        offset = max(offset, other.end)
     return offset
 
 

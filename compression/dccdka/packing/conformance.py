@@ -13,6 +13,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from dccdka.lowering.accumulators import accumulator_bounds
 from dccdka.lowering.graph import (
     POINT,
     Add,
@@ -34,7 +35,6 @@ from dccdka.lowering.graph import (
     Tensor,
     Window,
 )
-from dccdka.lowering.accumulators import accumulator_bounds
 from dccdka.lowering.narrow_form import bias_origin, nearest
 from dccdka.packing.choice import KernelChoice
 from dccdka.packing.choosing import Choose
@@ -54,7 +54,7 @@ def random_graph(generator: Generator, operators: int = 5) -> IntegerGraph:
 
 
 def random_choices(generator: Generator) -> Choose:
-    """For `pack`: any feasible kernel, then any encoding that it takes, then any numbers of filters and rows at once."""
+    """For `pack`: any feasible kernel, any encoding that it takes, any numbers of filters and rows at once."""
 
     def choose(index: int, convolution: Convolution, choices: Sequence[KernelChoice]) -> KernelChoice:
         kernel = generator.choice(sorted({choice.kernel for choice in choices}))

@@ -101,7 +101,7 @@ def convolution_record(
     choice: KernelChoice,
     places: tuple[int, int],
 ) -> bytes:
-    """image: the tensor that it reads; places: where in the arena its scratch, where in the artifact the record begins."""
+    """image: the tensor that it reads; places: its scratch's in the arena, the record's in the artifact."""
     scratch_at, at = places
     flattened = operator.flatten_input and (image.height, image.width) != (1, 1)
     residual = operator.residual

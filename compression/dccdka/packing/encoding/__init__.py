@@ -62,7 +62,7 @@ class PlannedWeights:
 
 
 def plan(codes: Bytes, zero_point: int) -> dict[Encoding, PlannedWeights]:
-    """The smallest form of each encoding that can hold the codes [filters, kernel y, kernel x, channels of the group]."""
+    """The smallest form of each encoding that holds the codes [filters, kernel y, kernel x, channels of the group]."""
     counts = histogram(codes)
     nonzero = counts.copy()
     nonzero[zero_point] = 0

@@ -1,7 +1,7 @@
 """CODED: a range asymmetric numeral system over zero and the indices of the codebook.
 
-Duda, arXiv:1311.2540; the arithmetic is that of Giesen's "Interleaved entropy coders" (arXiv:1402.3392), one stream of 16-bit words.
-Symbol 0 is the zero, symbol i >= 1 the index i - 1. The frequencies of all symbols together are 4096.
+Duda, arXiv:1311.2540; the arithmetic is that of Giesen, arXiv:1402.3392, in one stream of 16-bit words. Symbol 0 is the
+zero, symbol i >= 1 the index i - 1. The frequencies of all symbols together are 4096.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""INDEXED: an index into the codebook for every weight. BITMAP: a bit for every weight, an index for the nonzero ones."""
+"""INDEXED: an index into the codebook for each weight. BITMAP: a bit for each weight, an index for each nonzero one."""
 
 from __future__ import annotations
 
