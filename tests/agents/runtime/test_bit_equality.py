@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from dccdka.lowering.graph import POINT, Convolution, IntegerGraph, Lookup, Pad, Requantisation, Tensor
+from dccdka.lowering.graph import POINT, Convolution, IntegerGraph, Lookup, Pad, Requantisation, Scaling, Tensor
 from dccdka.packing import pack, read_artifact, run_reference
-from dccdka.packing.conformance import random_graph, random_inputs
+from dccdka.packing.conformance import random_choices, random_graph, random_inputs
 
 
 def test_random_graphs_give_the_reference_bytes(driver):
@@ -15,7 +15,7 @@ def test_random_graphs_give_the_reference_bytes(driver):
         generator = np.random.default_rng(seed)
         graph = random_graph(generator, operators=1 + seed % 5)
         inputs = random_inputs(generator, graph, count=3)
-        artifact = pack(graph)
+        artifact = pack(graph, choose=random_choices(generator))
         cases.append((artifact, inputs.tobytes()))
         expected.append(run_reference(read_artifact(artifact), inputs).tobytes())
     for seed, (answer, outputs) in enumerate(zip(driver.run(cases), expected, strict=True)):
@@ -25,7 +25,7 @@ def test_random_graphs_give_the_reference_bytes(driver):
 
 def test_images_of_224_pixels_and_an_arena_of_25_megabytes(driver):
     generator = np.random.default_rng(0)
-    scaling = Requantisation(np.zeros(256, np.int32), np.full(256, 1 << 30, np.int32), np.full(256, 36, np.uint8))
+    scaling = Requantisation(Scaling(0, 4), np.full(256, 1 << 13, np.int16), np.zeros(256, np.int32))
     codes = generator.integers(0, 4, (256, 1, 1, 3)).astype(np.uint8)
     table = generator.integers(-128, 128, 256).astype(np.int8)
     wide = Tensor(224, 224, 256, 1.0, 0)
@@ -35,7 +35,7 @@ def test_images_of_224_pixels_and_an_arena_of_25_megabytes(driver):
         input=0,
         output=3,
     )
-    artifact = read_artifact(pack(graph))
+    artifact = read_artifact(pack(graph, choose=lambda _index, _convolution, choices: choices[0]))
     assert artifact.arena_bytes == 224 * 224 * 256 + 226 * 227 * 256
     inputs = random_inputs(generator, graph, count=1)
     (answer,) = driver.run([(artifact.data, inputs.tobytes())])
