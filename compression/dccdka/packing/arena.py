@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dccdka.lowering.graph import (
@@ -23,11 +23,30 @@ _ATTEMPTS = 48
 
 @dataclass(frozen=True)
 class ArenaPlan:
-    """Offsets by tensor index and by operator index (scratch; 0 where it has none), and the size of the whole."""
+    """Where tensors lie, and what is free beside them while each operator runs.
 
-    tensor_offsets: tuple[int, ...]
-    scratch_offsets: tuple[int, ...]
-    arena_bytes: int
+    offsets by tensor; bytes: up to the highest tensor's end; taken: by operator, (begin, end) of what must not be
+    touched, in ascending order.
+    """
+
+    offsets: tuple[int, ...]
+    bytes: int
+    taken: tuple[tuple[tuple[int, int], ...], ...]
+
+    def scratch_at(self, operator: int, size: int) -> int:
+        """Lowest offset of so much scratch."""
+        return _lowest_gap(size, self.taken[operator])
+
+    def largest_scratch(self, operator: int, arena_bytes: int) -> int:
+        """That an arena of this size leaves in one piece; it holds all tensors."""
+        begins = [0, *(end for _, end in self.taken[operator])]
+        ends = [*(begin for begin, _ in self.taken[operator]), arena_bytes]
+        return max(end - begin for begin, end in zip(begins, ends, strict=True))
+
+    def arena_bytes(self, scratch: Mapping[int, int]) -> int:
+        """Of tensors and scratch, given by operator."""
+        ends = (self.scratch_at(i, size) + up(size, ALIGNMENT) for i, size in scratch.items() if size)
+        return max([self.bytes, *ends])
 
 
 @dataclass(eq=False)
@@ -39,42 +58,40 @@ class _Block:
     last: int
     offset: int = 0
 
-    def lives_at(self, operator: int) -> bool:
-        return self.first <= operator <= self.last
-
     @property
     def end(self) -> int:
         return self.offset + self.bytes
 
+    @property
+    def place(self) -> tuple[int, int]:
+        return self.offset, self.end
 
-def plan_arena(graph: IntegerGraph, scratch_bytes: Sequence[int]) -> ArenaPlan:
-    """Blocks are placed greedily at the lowest gap, in the order of the best known heuristic, by size (Pisarchyk & Lee,
-    arXiv:2001.03288). As long as the arena is larger than what is needed at once, the block that lies highest is placed
+    def lives_at(self, operator: int) -> bool:
+        return self.first <= operator <= self.last
+
+
+def plan_arena(graph: IntegerGraph) -> ArenaPlan:
+    """The input is there before the first operator, the output after the last.
+
+    Tensors are placed greedily at the lowest gap, in the order of the best known heuristic, by size (Pisarchyk & Lee,
+    arXiv:2001.03288). As long as the arena is larger than what is needed at once, the one that lies highest is placed
     before all others and the rest anew, some dozens of times.
-
-    scratch_bytes: by operator, 0 for none. The input is there before the first operator, the output after the last.
     """
     tensors = _tensor_blocks(graph)
-    scratch = [_Block(_aligned(needed), i, i) for i, needed in enumerate(scratch_bytes)]
-    blocks = list({id(block): block for block in [*tensors, *scratch] if block.bytes}.values())
-    _place(blocks, least=max(sum(b.bytes for b in blocks if b.lives_at(i)) for i in range(len(graph.operators))))
+    blocks = list(dict.fromkeys(tensors))
+    live = [[b for b in blocks if b.lives_at(i)] for i in range(len(graph.operators))]
+    _place(blocks, least=max(sum(b.bytes for b in own) for own in live))
     return ArenaPlan(
         tuple(block.offset for block in tensors),
-        tuple(block.offset for block in scratch),
         max(block.end for block in blocks),
+        tuple(tuple(sorted(b.place for b in own)) for own in live),
     )
-
-
-def live_bytes(graph: IntegerGraph) -> list[int]:
-    """By operator: bytes of the tensors that are needed while it runs, its own inputs and output included."""
-    blocks = {id(block): block for block in _tensor_blocks(graph)}.values()
-    return [sum(b.bytes for b in blocks if b.lives_at(i)) for i in range(len(graph.operators))]
 
 
 def _tensor_blocks(graph: IntegerGraph) -> list[_Block]:
     """A block for each tensor; operators that work in place give their input's block to their output."""
     last_use = _last_uses(graph)
-    blocks = [_Block(_aligned(tensor.elements), 0, last_use[i]) for i, tensor in enumerate(graph.tensors)]
+    blocks = [_Block(up(tensor.elements, ALIGNMENT), 0, last_use[i]) for i, tensor in enumerate(graph.tensors)]
     for i, operator in enumerate(graph.operators):
         blocks[operator.output].first = i
         for candidate in _may_overwrite(graph, operator):
@@ -116,7 +133,8 @@ def _place(blocks: list[_Block], least: int) -> None:
     for _ in range(_ATTEMPTS):
         placed: set[_Block] = set()
         for block in order:
-            block.offset = _lowest_gap(block, [other for other in contemporaries[block] if other in placed])
+            others = sorted(other.place for other in contemporaries[block] if other in placed)
+            block.offset = _lowest_gap(block.bytes, others)
             placed.add(block)
         highest = max(blocks, key=lambda block: block.end)
         if best is None or highest.end < best[0]:
@@ -130,15 +148,11 @@ def _place(blocks: list[_Block], least: int) -> None:
         block.offset = offset
 
 
-def _lowest_gap(block: _Block, others: list[_Block]) -> int:
-    """Lowest offset at which the block meets none of the others."""
+def _lowest_gap(size: int, taken: Sequence[tuple[int, int]]) -> int:
+    """Lowest offset at which so many bytes meet nothing that is taken, (begin, end) in ascending order."""
     offset = 0
-    for other in sorted(others, key=lambda b: b.offset):
-        if offset + block.bytes <= other.offset:
+    for begin, end in taken:
+        if offset + size <= begin:
             break
-        offset = max(offset, other.end)
+        offset = max(offset, end)
     return offset
-
-
-def _aligned(size: int) -> int:
-    return up(size, ALIGNMENT)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dccdka.lowering.graph import Convolution, IntegerGraph
-from dccdka.packing.arena import ArenaPlan, live_bytes, plan_arena
+from dccdka.packing.arena import ArenaPlan
 from dccdka.packing.choice import Encoding, Kernel, KernelChoice
 from dccdka.packing.costs import KernelCosts
 from dccdka.packing.encoding import PlannedWeights, plan
@@ -88,34 +88,21 @@ def workload_of(graph: IntegerGraph, operator: Convolution) -> Workload:
     )  # fmt: skip
 
 
-def choose_kernels(graph: IntegerGraph, workloads: dict[int, Workload], costs: KernelCosts) -> dict[int, KernelChoice]:
+def choose_kernels(
+    graph: IntegerGraph, workloads: dict[int, Workload], plan: ArenaPlan, costs: KernelCosts
+) -> dict[int, KernelChoice]:
     """By index of the convolution, as the workloads are. Raises PackingError where no kernel takes one."""
     candidates = {i: _candidates(graph, i, own, costs) for i, own in workloads.items()}
-    if not candidates:
-        return {}
-    live = live_bytes(graph)
-    best: tuple[float, dict[int, KernelChoice]] | None = None
-    tried: set[tuple[KernelChoice, ...]] = set()
-    arena = float(max(live))
-    while arena <= _LARGEST_ARENA * max(live):
-        chosen = {i: _cheapest(own, int(arena) - live[i]) for i, own in candidates.items()}
-        choices = {i: candidate.choice for i, candidate in chosen.items()}
-        if tuple(choices.values()) not in tried:
-            tried.add(tuple(choices.values()))
-            planned = plan_with_scratch(graph, workloads, choices).arena_bytes
-            product = planned * sum(candidate.cost for candidate in chosen.values())
-            if best is None or product < best[0]:
-                best = product, choices
-        arena *= _ARENA_STEP
-    assert best is not None
+    best: tuple[float, dict[int, KernelChoice]] = math.inf, {}
+    limit = float(plan.bytes)
+    while limit <= _LARGEST_ARENA * plan.bytes:
+        chosen = {i: _cheapest(own, plan.largest_scratch(i, int(limit))) for i, own in candidates.items()}
+        arena = plan.arena_bytes({i: candidate.scratch for i, candidate in chosen.items()})
+        product = arena * sum(candidate.cost for candidate in chosen.values())
+        if product < best[0]:
+            best = product, {i: candidate.choice for i, candidate in chosen.items()}
+        limit *= _ARENA_STEP
     return best[1]
-
-
-def plan_with_scratch(
-    graph: IntegerGraph, workloads: dict[int, Workload], choices: dict[int, KernelChoice]
-) -> ArenaPlan:
-    scratch = [workloads[i].scratch(choices[i]) if i in choices else 0 for i in range(len(graph.operators))]
-    return plan_arena(graph, scratch)
 
 
 def _candidates(graph: IntegerGraph, index: int, workload: Workload, costs: KernelCosts) -> list[_Candidate]:

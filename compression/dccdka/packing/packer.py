@@ -10,7 +10,8 @@ import numpy as np
 
 from dccdka.lowering.graph import Convolution, IntegerGraph
 from dccdka.packing import layout
-from dccdka.packing.choosing import Choose, Workload, choose_kernels, plan_with_scratch, workload_of
+from dccdka.packing.arena import plan_arena
+from dccdka.packing.choosing import Choose, choose_kernels, workload_of
 from dccdka.packing.costs import KernelCosts, packaged_costs
 from dccdka.packing.errors import PackingError
 from dccdka.packing.fields import FieldWriter
@@ -42,14 +43,16 @@ def pack(graph: IntegerGraph, costs: KernelCosts | None = None, choose: Choose |
         for i, operator in enumerate(graph.operators)
         if isinstance(operator, Convolution)
     }
+    plan = plan_arena(graph)
     if choose is None:
-        choices = choose_kernels(graph, workloads, costs or packaged_costs())
+        choices = choose_kernels(graph, workloads, plan, costs or packaged_costs())
     else:
         choices = {i: choose(i, _convolution(graph, i), list(own.feasible())) for i, own in workloads.items()}
-    plan = plan_with_scratch(graph, workloads, choices)
-    _check_limit("arena bytes", plan.arena_bytes, layout.MAX_BYTES)
-    data = bytearray(_counts(graph, plan.arena_bytes))
-    for i, (tensor, offset) in enumerate(zip(graph.tensors, plan.tensor_offsets, strict=True)):
+    scratch = {i: own.scratch(choices[i]) for i, own in workloads.items()}
+    arena_bytes = plan.arena_bytes(scratch)
+    _check_limit("arena bytes", arena_bytes, layout.MAX_BYTES)
+    data = bytearray(_counts(graph, arena_bytes))
+    for i, (tensor, offset) in enumerate(zip(graph.tensors, plan.offsets, strict=True)):
         data += tensor_record(i, tensor, offset)
     for i, operator in enumerate(graph.operators):
         if not isinstance(operator, Convolution):
@@ -62,7 +65,7 @@ def pack(graph: IntegerGraph, costs: KernelCosts | None = None, choose: Choose |
             graph.tensors[operator.output],
             workloads[i].forms[choices[i].encoding],
             choices[i],
-            (plan.scratch_offsets[i], layout.HEADER.size + len(data)),
+            (plan.scratch_at(i, scratch[i]), layout.HEADER.size + len(data)),
         )
     return _with_fixed_header(graph, bytes(data))
 
@@ -133,6 +136,3 @@ def _float_bits(what: str, scale: float) -> int:
             f"the {what}'s scale of {scale:g} is not a positive 32-bit number; scale the network's values"
         )
     return int(np.float32(scale).view(np.uint32))
-
-
-__all__ = ["Choose", "PackingError", "Workload", "pack"]
