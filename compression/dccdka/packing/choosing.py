@@ -28,7 +28,6 @@ from dccdka.packing.work import layer_of
 Choose = Callable[[int, Convolution, Sequence[KernelChoice]], KernelChoice]
 
 _ALIKE = 1.02
-_ALIKE_BYTES = 16
 _ARENA_STEP, _LARGEST_ARENA = 1.03, 2.0  # of what is tried, as shares of what the tensors need
 
 
@@ -59,8 +58,7 @@ class Workload:
 
     def small_encodings(self) -> list[Encoding]:
         """Those whose size is about that of the smallest."""
-        smallest = min(form.bytes for form in self.forms.values())
-        most = max(smallest * _ALIKE, smallest + _ALIKE_BYTES)
+        most = _ALIKE * min(form.bytes for form in self.forms.values())
         return [encoding for encoding, form in self.forms.items() if form.bytes <= most]
 
     def scratch(self, choice: KernelChoice) -> int:
