@@ -115,31 +115,32 @@ def _general(choice: KernelChoice, layer: Layer) -> dict[str, float]:
 def _tile(choice: KernelChoice, layer: Layer) -> dict[str, float]:
     """4 pixels x 2 filters x 2 inputs a step; each group of filters builds every patch anew.
 
-    A kernel row of a patch is copied by 4 inputs, but what lies outside the image, or at the end of a row that is no
-    multiple of 4, is placed one by one. Tiles that are not whole are finished one output at a time.
+    A kernel row of a patch goes by 4 inputs: copied where they lie in the image, filled where they lie outside, else
+    mixed one by one. Tiles that are not whole are finished one output at a time.
     """
     whole, left = divmod(layer.pixels, _TILE_PIXELS)
     pairs, odd = divmod(layer.filters, 2)
     groups = _parts(layer.filters, choice.filters_at_once)
     row = layer.kernel[1] * layer.channels
-    fours = layer.kernel[0] * _parts(row, 4)
-    rows_inside = sum(map(len, layer.taps_inside(0)))
-    copied = rows_inside * sum(_fours_within(taps, layer.channels) for taps in layer.taps_inside(1))
+    rows, fours = layer.pixels * layer.kernel[0], _parts(row, 4)
+    across = layer.taps_inside(1)
+    spans = [(taps.start * layer.channels, max(taps.start, taps.stop) * layer.channels) for taps in across]
+    inside = sum(map(len, layer.taps_inside(0)))
+    outside = rows - inside * len(spans)
+    copied = inside * sum(max(0, end // 4 - _parts(begin, 4)) for begin, end in spans)
+    filled = outside * (row // 4) + inside * sum(begin // 4 + max(0, row // 4 - _parts(end, 4)) for begin, end in spans)
     tiles = (whole + (left > 0)) * (pairs + odd)
     return {
         "patch pixels": groups * layer.pixels,
-        "patch rows": groups * layer.pixels * layer.kernel[0],
+        "patch rows": groups * rows,
+        "clipped rows": groups * (rows - inside * sum(span == (0, row) and row % 4 == 0 for span in spans)),
         "copied inputs": 4 * groups * copied,
-        "placed inputs": 4 * groups * (layer.pixels * fours - copied),
+        "filled inputs": 4 * groups * filled,
+        "mixed inputs": 4 * groups * (rows * fours - copied - filled),
         "tiles": tiles,
         "loose outputs": left * layer.filters + whole * _TILE_PIXELS * odd,
-        "steps": 2 * tiles * fours,
+        "steps": 2 * tiles * layer.kernel[0] * fours,
     }
-
-
-def _fours_within(taps: range, channels: int) -> int:
-    """Of a kernel row's inputs, groups of 4 that lie wholly within these taps."""
-    return max(0, (taps.stop * channels - _up(taps.start * channels, 4)) // 4)
 
 
 def _band(choice: KernelChoice, layer: Layer) -> dict[str, float]:

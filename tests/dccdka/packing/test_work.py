@@ -38,15 +38,18 @@ def test_a_tile_is_four_pixels_by_two_filters() -> None:
 
 
 def test_inputs_of_a_patch_are_copied_by_four_where_all_lie_in_the_image() -> None:
-    copied = placed = 0
+    counted = dict.fromkeys(("copied inputs", "filled inputs", "mixed inputs", "clipped rows"), 0)
     for y, x, kernel_row in product(range(9), range(11), range(3)):
+        in_row = 0 <= y + kernel_row - 1 < 9
         for first in range(0, 18, 4):  # the last is of two only
-            taps = [(first + i) // 6 for i in range(4)]
-            inside = first + 4 <= 18 and 0 <= y + kernel_row - 1 < 9 and all(0 <= x + tap - 1 < 11 for tap in taps)
-            copied += 4 * inside
-            placed += 4 * (not inside)
+            inside = [in_row and 0 <= x + (first + i) // 6 - 1 < 11 for i in range(4) if first + i < 18]
+            how = "copied" if inside == [True] * 4 else "filled" if inside == [False] * 4 else "mixed"
+            counted[f"{how} inputs"] += 4
+        counted["clipped rows"] += 1  # 18 is no multiple of 4
     done = work(KernelChoice(Kernel.TILE, Encoding.RAW, 5), LAYER)
-    assert (done["copied inputs"], done["placed inputs"]) == (copied, placed)
+    assert {kind: done[kind] for kind in counted} == counted
+    wider = replace(LAYER, channels=8)
+    assert work(KernelChoice(Kernel.TILE, Encoding.RAW, 5), wider)["clipped rows"] == 9 * 11 * 3 - 9 * (9 * 3 - 2)
 
 
 def test_products_outside_the_image_are_left_out() -> None:

@@ -47,4 +47,4 @@ def test_outputs_are_neither_constant_nor_all_clamped(kernel: Kernel) -> None:
     for benchmark in [b for b in BENCHMARKS if b.choice.kernel is kernel][::5]:
         outputs = run_reference(benchmark.artifact, random_inputs(benchmark.artifact, 2).inputs)
         inside = (outputs > -128) & (outputs < 127)
-        assert inside.mean() > 0.7 and outputs.std() > 10, benchmark.name
+        assert inside.mean() > 0.7 and outputs.std() > 5, benchmark.name
