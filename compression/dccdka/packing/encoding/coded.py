@@ -77,7 +77,7 @@ def frequencies(zeros: int, index_counts: _Integers) -> Frequencies:
 def coded_bytes(codebook: Codebook, chosen: Frequencies, zeros: int, index_counts: _Integers) -> int:
     """Of codebook, frequencies and stream; the stream may differ by a word."""
     bits = _bits(np.array([chosen.zero]), chosen.counts[np.newaxis], zeros, index_counts)[0]
-    return codebook.bytes + 2 + whole_bytes(4 * len(chosen.counts)) + 4 + 2 * math.ceil(float(bits) / 16)
+    return codebook.bytes + 2 + whole_bytes(4 * len(chosen.counts)) + 4 + 2 * int(bits // 16)
 
 
 def encode_coded(codes: Bytes, zero_point: int, codebook: Codebook, chosen: Frequencies) -> bytes:
@@ -120,23 +120,24 @@ def _decode_symbols(state: int, words: array[int], cumulative: _Integers, count:
     symbol_of = np.repeat(np.arange(len(widths)), widths)
     width_of = widths[symbol_of].tolist()
     offset_of = (np.arange(_SCALE) - cumulative[symbol_of]).tolist()
-    slots = np.empty(count, np.uint16)
+    symbols = symbol_of.astype(np.uint8)
+    decoded = []  # as they come, since a few bytes may claim any number of weights
     unread = iter(words)
     try:
         for part in chunks(count):
-            own = []
+            slots = []
             for _ in range(part.start, part.stop):
                 slot = state & _SCALE - 1
-                own.append(slot)
+                slots.append(slot)
                 state = width_of[slot] * (state >> _SCALE_BITS) + offset_of[slot]
                 if state < _LEAST_STATE:
                     state = state << 16 | next(unread)
-            slots[part] = own
+            decoded.append(symbols[slots])
     except StopIteration:
         raise StreamError("its stream is cut off") from None
     if state != _LEAST_STATE or next(unread, None) is not None:
         raise StreamError("its stream does not end where its weights do")
-    return symbol_of.astype(np.uint8)[slots]
+    return np.concatenate(decoded)
 
 
 def _cumulative(zero: int | _Integers, counts: Bytes) -> _Integers:
