@@ -243,11 +243,11 @@ class _Model:
         return self._node("DequantizeLinear", [flat, *self._parameters(self.scales[tensor], self._zero_of(tensor))])
 
     def _shifted(self, value: str, zero_points: float, rounding: Rounding, tensor: int) -> str:
-        """Plus what the operator's offset has beyond all zero points and a half: nothing, as a rule.
+        """Plus what the operator's offset has beyond all zero points: nothing, as a rule.
 
         zero_points: of the inputs, in steps of the tensor.
         """
-        beyond = rounding.offset - 0.5 + zero_points - self._zero_of(tensor) + rounding.tie_break
+        beyond = rounding.offset + zero_points - self._zero_of(tensor)
         if abs(beyond) < NEGLIGIBLE:
             return value
         return self._node("Add", [value, self._constant("offset", np.float32(beyond * self.scales[tensor]))])

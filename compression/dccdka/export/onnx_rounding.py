@@ -27,15 +27,11 @@ class Rounding:
 
     @property
     def offset(self) -> float:
-        """In steps of the output."""
-        return self.numerator * 2.0**-self.bits
+        """What a rounding to the nearest integer is to add before, in steps of the output.
 
-    @property
-    def tie_break(self) -> float:
-        """What, added before rounding to even, rounds halves up and changes nothing else.
-
-        All products lie on a grid as wide as the multiplier's lowest bit. If halves can come, half its width is safe.
+        The sums lie on a grid as wide as the multiplier's lowest bit, so a whole stretch of offsets rounds all of them
+        alike; in its middle neither halves nor small errors matter.
         """
         one = 1 << self.bits
         grid = min((self.multiplier & -self.multiplier) or one, one)
-        return grid / one / 2 if self.numerator % grid == 0 else 0.0
+        return (self.numerator - self.numerator % grid + grid / 2) / one - 0.5
