@@ -35,6 +35,20 @@ static inline uint32_t dcc_sxtb16_8(uint32_t bytes) {
     return pair;
 }
 
+/* The low half of one, and the low half of the other above it. */
+static inline uint32_t dcc_pkhbt(uint32_t low, uint32_t high) {
+    uint32_t pair;
+    __asm__("pkhbt %0, %1, %2, lsl #16" : "=r"(pair) : "r"(low), "r"(high));
+    return pair;
+}
+
+/* The high half of one, and the high half of the other below it. */
+static inline uint32_t dcc_pkhtb(uint32_t high, uint32_t low) {
+    uint32_t pair;
+    __asm__("pkhtb %0, %1, %2, asr #16" : "=r"(pair) : "r"(high), "r"(low));
+    return pair;
+}
+
 /* sum + a.low * b.low + a.high * b.high, modulo 2^32. */
 static inline int32_t dcc_smlad(uint32_t a, uint32_t b, int32_t sum) {
     int32_t result;

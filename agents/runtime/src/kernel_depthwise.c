@@ -2,23 +2,23 @@
  *
  * The kernel for depthwise convolutions: what it takes and how much scratch it needs, as FORMAT.md says.
  */
-#include "conv.h"
+#include "conv_depthwise.h"
 #include "kernel.h"
 
 static int takes(const dcc_operator *operator) {
     return dcc_encoding_of(operator) != DCC_RAW && operator->conv.groups == operator->input.channels &&
            operator->conv.groups == operator->output.channels && !dcc_is_dilated(&operator->window) &&
-           dcc_one_at_once(operator);
+           operator->conv.filters_at_once == 1u;
 }
 
 static uint64_t scratch(const dcc_operator *operator, const dcc_weight_totals *totals) {
-    const uint32_t width = operator->output.width > 4u ? operator->output.width : 4u;
-    const uint32_t stride = (uint32_t)operator->window.x.stride;
-    const uint32_t rows = (uint32_t)operator->window.y.kernel;
-    const uint32_t columns = (uint32_t)operator->window.x.kernel;
-    const uint64_t pitch = dcc_round_up((width - 1u) * stride + columns, 2u) + 2u;
+    const uint32_t width = operator->output.width;
+    const uint32_t rows_at_once = operator->conv.rows_at_once;
+    const dcc_depthwise_rows rows = dcc_depthwise_rows_of(&operator->window, operator->input.width, width);
     (void)totals;
-    return 2u * pitch * rows + 2u * rows * dcc_round_up(columns, 2u);
+    return 8u * dcc_depthwise_plane(&rows, &operator->window, rows_at_once) + 8u * dcc_taps(operator) +
+           sizeof(dcc_depthwise_tile) * dcc_depthwise_tiles(&rows, width, rows_at_once) + 4u +
+           dcc_round_up(operator->input.channels, 4u);
 }
 
 const dcc_kernel dcc_kernel_depthwise = {takes, scratch, dcc_conv_depthwise};

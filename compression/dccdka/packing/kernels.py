@@ -58,7 +58,7 @@ def refusal(choice: KernelChoice, shape: Shape) -> str | None:
         return f"{kernel.name} does not take weights that are {choice.encoding.name}"
     if not (1 <= filters <= shape.filters and 1 <= choice.rows_at_once <= shape.output[0]):
         return f"{filters} filters or {choice.rows_at_once} rows at once are impossible"
-    if kernel is not Kernel.BAND and choice.rows_at_once != 1:
+    if kernel not in (Kernel.BAND, Kernel.DEPTHWISE) and choice.rows_at_once != 1:
         return f"{kernel.name} works on one row at once"
     if kernel not in (Kernel.TILE, Kernel.BAND) and filters != 1:
         return f"{kernel.name} works on one filter at once"
@@ -91,8 +91,7 @@ def scratch_bytes(choice: KernelChoice, shape: Shape, nonzeros: NDArray[np.int64
             groups = np.add.reduceat(entries, np.arange(0, shape.filters, filters))
             return 8 * filters + 4 * (filters + 1) + 8 * int(groups.max()) + _band_bytes(choice.rows_at_once, shape)
         case Kernel.DEPTHWISE:
-            pixels = (max(4, shape.output[1]) - 1) * window.stride[1] + kernel_x
-            return 2 * (up(pixels, 2) + 2) * kernel_y + 2 * kernel_y * up(kernel_x, 2)
+            return _depthwise_bytes(choice.rows_at_once, shape)
         case Kernel.VECTOR:
             return 0
 
@@ -104,6 +103,19 @@ def _is_plain(shape: Shape) -> bool:
 def _is_vector(shape: Shape) -> bool:
     """One window that is the whole image."""
     return shape.output[:2] == (1, 1) and shape.window.kernel == shape.image[:2] and shape.window.padding == (0, 0)
+
+
+def _depthwise_bytes(rows_at_once: int, shape: Shape) -> int:
+    (kernel_y, kernel_x), (stride_y, stride_x) = shape.window.kernel, shape.window.stride
+    (_, input_width, channels), width, padding = shape.image, shape.output[1], shape.window.padding[1]
+    beyond = max(0, (width - 1) * stride_x + kernel_x - padding)
+    pitch = up(max(min(beyond, input_width) + padding, beyond), 2)
+    plane = up(padding, 2) + ((rows_at_once - 1) * stride_y + kernel_y) * pitch + 8 * stride_x
+    if shape.window.stride == (1, 1) and width % 8:
+        tiles = up((rows_at_once - 1) * pitch + width, 8) // 8
+    else:
+        tiles = rows_at_once * up(width, 8) // 8
+    return 8 * plane + 8 * shape.window.taps + 36 * tiles + 4 + up(channels, 4)
 
 
 def _band_bytes(rows_at_once: int, shape: Shape) -> int:

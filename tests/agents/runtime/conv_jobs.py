@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from benchmarks.kernels.program import Program
 _RUNTIME = REPOSITORY / "agents" / "runtime"
 _TARGET = REPOSITORY / "benchmarks" / "kernels" / "target"
 _PROGRAM = Path(__file__).parent / "conv_jobs" / "program.c"
-_SOURCES = ("conv_band", "conv_depthwise", "conv_tile", "conv_vector", "weights", "coded", "channels", "bits")
+_SOURCES = ("conv_band", "conv_depthwise", "conv_patch", "conv_tile", "conv_vector", "weights", "coded", "channels", "bits")
 _WARNINGS = ("-std=gnu11", "-Wall", "-Wextra", "-Wconversion", "-Werror")
 
 
@@ -122,6 +122,31 @@ class Job:
             values = _int32(values * r.multipliers[0] + r.x.astype(np.int64) * r.multipliers[1] + r.offset)
             values = np.clip(values >> r.shift, r.low, r.high)
         return values.astype(np.int8)
+
+
+def spread(job: Job, rng: np.random.Generator) -> Job:
+    """With multipliers and biases that bring most outputs between the ends of int8; a residual plays no part."""
+    accumulator_shift, fraction_bits = int(rng.choice([0, 0, 1, 3])), int(rng.integers(4, 9))
+    magnitudes = np.abs(job.weights.astype(np.int64)).sum((1, 2, 3)).clip(1) * 16
+    factors = rng.uniform(0.3, 1.5, len(magnitudes)) * rng.choice([-1, 1, 1], len(magnitudes)) * 2.0**22 / magnitudes
+    multipliers = (factors * 2.0 ** (fraction_bits - accumulator_shift)).round().clip(-(2**15), 2**15 - 1)
+    return replace(
+        job,
+        multipliers=multipliers.astype(np.int16),
+        biases=rng.integers(-40 << fraction_bits, 40 << fraction_bits, len(magnitudes)).astype(np.int32),
+        accumulator_shift=accumulator_shift,
+        fraction_bits=fraction_bits,
+    )
+
+
+def check_outputs(outputs: bytes, jobs: Sequence[Job]) -> None:
+    """Of all jobs, back to back; the test fails with the first job whose outputs are wrong."""
+    at = 0
+    for index, job in enumerate(jobs):
+        expected = job.expected().tobytes()
+        assert outputs[at : at + len(expected)] == expected, f"job {index}: {job}"
+        at += len(expected)
+    assert at == len(outputs)
 
 
 def _int32(values: NDArray[np.int64]) -> NDArray[np.int64]:
