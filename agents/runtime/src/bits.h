@@ -15,12 +15,7 @@ typedef struct {
     uint32_t missing;   /* bytes that were wanted behind the end, and were taken for 0 */
 } dcc_bits;
 
-static inline dcc_bits dcc_bits_between(const uint8_t *begin, const uint8_t *end) {
-    dcc_bits bits = {0};
-    bits.next = begin;
-    bits.end = end;
-    return bits;
-}
+void dcc_start_bits(dcc_bits *bits, const uint8_t *begin, const uint8_t *end);
 
 /* The next `count` bits, 0 <= count <= 24. A byte is touched only when one of its bits is wanted. */
 uint32_t dcc_take_bits(dcc_bits *bits, uint32_t count);

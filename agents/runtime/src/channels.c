@@ -19,7 +19,7 @@ dcc_channels dcc_channels_between(
     const uint8_t *begin, const uint8_t *end, dcc_channel_form form, int32_t output_zero_point,
     uint32_t fraction_bits) {
     dcc_channels channels;
-    channels.bits = dcc_bits_between(begin, end);
+    dcc_start_bits(&channels.bits, begin, end);
     channels.form = form;
     channels.bias_base = ((uint32_t)output_zero_point << fraction_bits) + ((1u << fraction_bits) >> 1);
     return channels;

@@ -11,18 +11,20 @@
 #define BUCKET_SHIFT (FREQUENCY_BITS - DCC_BUCKET_BITS)
 
 /* What a count of 4 bits stands for: 2, 3, 4, 6, 8, 12, ... 384. */
-static uint32_t share_of(uint32_t count) { return (2u + count % 2u) << (count / 2u); }
+static uint32_t share_of(const uint8_t *counts, uint32_t index) {
+    const uint32_t count = (uint32_t)(counts[index / 2u] >> (index % 2u * 4u)) & 15u;
+    return (2u + count % 2u) << (count / 2u);
+}
 
 /* Fills tables->cumulative; 0 if a symbol never comes. */
-static int accumulate(uint32_t zero, dcc_bits counts, uint32_t codes, uint16_t *cumulative) {
-    dcc_bits again = counts;
+static int accumulate(uint32_t zero, const uint8_t *counts, uint32_t codes, uint16_t *cumulative) {
     uint32_t all = 0u;
     uint32_t before = 0u;
     uint32_t i;
-    for (i = 0u; i < codes; i++) all += share_of(dcc_take_bits(&counts, 4u));
+    for (i = 0u; i < codes; i++) all += share_of(counts, i);
     cumulative[0] = (uint16_t)zero;
     for (i = 1u; i <= codes; i++) {
-        before += share_of(dcc_take_bits(&again, 4u));
+        before += share_of(counts, i - 1u);
         cumulative[i] = (uint16_t)(zero + (FREQUENCIES - zero) * before / all); /* at most 4096 * 64 * 384: 32 bits */
         if (cumulative[i] == cumulative[i - 1u]) return 0;
     }
@@ -50,50 +52,48 @@ static int open_coded(
     zero = dcc_u16(next);
     next += 2;
     if (zero == 0u || zero >= FREQUENCIES) return 0;
-    if (!accumulate(zero, dcc_bits_between(next, end), codes, tables->cumulative)) return 0;
+    if (!accumulate(zero, next, codes, tables->cumulative)) return 0;
     next += counts_bytes;
     fill_buckets(tables);
     weights->encoding = &dcc_encoding_coded;
     weights->state = dcc_u32(next);
-    weights->indices = dcc_bits_between(next + 4, end);
+    dcc_start_bits(&weights->indices, next + 4, end);
     return (end - next) % 2 == 0;
+}
+
+/* The next 16 bits of the state. */
+static uint32_t refill(uint32_t state, dcc_bits *words) {
+    state <<= 16;
+    if (words->next == words->end) {
+        words->missing++;
+        return state;
+    }
+    state += dcc_u16(words->next);
+    words->next += 2;
+    return state;
 }
 
 static void take_coded(dcc_weights *weights, int16_t *into, uint32_t count) {
     const dcc_weight_tables *const tables = weights->tables;
     const uint8_t *const codebook = weights->codebook;
-    const int32_t zero_point = weights->zero_point;
     const uint32_t zero = tables->cumulative[0];
-    const uint8_t *next = weights->indices.next;
     uint32_t state = weights->state;
     int16_t *const end = into + count;
-    while (into != end) {
+    for (; into != end; into++) {
         const uint32_t slot = state % FREQUENCIES;
         const uint32_t rest = state / FREQUENCIES;
         if (slot < zero) {
             state = zero * rest + slot;
-            *into++ = 0;
+            *into = 0;
         } else {
-            uint32_t symbol = tables->buckets[slot >> BUCKET_SHIFT];
-            uint32_t first;
-            while (slot >= tables->cumulative[symbol]) symbol++;
-            symbol--;
-            first = tables->cumulative[symbol];
-            state = (tables->cumulative[symbol + 1u] - first) * rest + slot - first;
-            *into++ = dcc_weight_of(codebook, symbol, zero_point);
+            const uint16_t *symbol = tables->cumulative + tables->buckets[slot >> BUCKET_SHIFT];
+            while (slot >= *symbol) symbol++;
+            state = (uint32_t)(*symbol - symbol[-1]) * rest + slot - symbol[-1];
+            *into = dcc_weight_of(codebook, (uint32_t)(symbol - tables->cumulative) - 1u, weights->zero_point);
         }
-        if (state < DCC_LAST_STATE) {
-            state <<= 16;
-            if (next != weights->indices.end) {
-                state += dcc_u16(next);
-                next += 2;
-            } else {
-                weights->indices.missing++;
-            }
-        }
+        if (state < DCC_LAST_STATE) state = refill(state, &weights->indices);
     }
     weights->state = state;
-    weights->indices.next = next;
 }
 
 const dcc_encoding dcc_encoding_coded = {open_coded, take_coded};

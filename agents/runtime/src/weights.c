@@ -17,8 +17,9 @@ const uint8_t *dcc_open_codebook(
     if (bytes == 0u) {
         weights->codebook = NULL;
     } else if (form->code_bits < 8u) {
-        dcc_bits codes = dcc_bits_between(begin, end);
+        dcc_bits codes;
         uint32_t i;
+        dcc_start_bits(&codes, begin, end);
         for (i = 0u; i < 1u << form->index_bits; i++) tables->codes[i] = (uint8_t)dcc_take_bits(&codes, form->code_bits);
         weights->codebook = tables->codes;
     }
@@ -32,7 +33,7 @@ static int open_indexed(
     (void)count;
     if (indices == NULL) return 0;
     weights->encoding = &dcc_encoding_indexed;
-    weights->indices = dcc_bits_between(indices, end);
+    dcc_start_bits(&weights->indices, indices, end);
     return 1;
 }
 
@@ -55,8 +56,8 @@ static int open_bitmap(
     const uint32_t bytes = count / 8u + (count % 8u != 0u);
     if (bitmap == NULL || bytes > (uint32_t)(end - bitmap)) return 0;
     weights->encoding = &dcc_encoding_bitmap;
-    weights->bitmap = dcc_bits_between(bitmap, bitmap + bytes);
-    weights->indices = dcc_bits_between(bitmap + bytes, end);
+    dcc_start_bits(&weights->bitmap, bitmap, bitmap + bytes);
+    dcc_start_bits(&weights->indices, bitmap + bytes, end);
     return 1;
 }
 
