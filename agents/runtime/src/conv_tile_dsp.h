@@ -1,58 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The inner loop of conv_tile.c for the DSP extension. A group of 4 inputs of the patch is 2 x 4 words, inputs 0 and 2
- * of the 4 pixels, then 1 and 3; the odd filters' sums start as 256 times theirs and the even filter's.
+ * The inner loop of conv_tile.c for the DSP extension.
  */
 #ifndef DCC_CONV_TILE_DSP_H
 #define DCC_CONV_TILE_DSP_H
-
-static inline void dcc_patch_start(const dcc_patch *patch, uint32_t pixel, uint32_t even, uint32_t odd) {
-    patch->words[pixel] = even;
-    patch->words[DCC_TILE_PIXELS + pixel] = (odd << 8) + even;
-}
-
-/* One of 4 inputs, 0 to 3, of a group. */
-static inline void dcc_patch_put(uint32_t *group, uint32_t pixel, uint32_t input, int32_t value) {
-    int16_t *const values = (int16_t *)(void *)(group + DCC_TILE_PIXELS * (input & 1u) + pixel);
-    values[input >> 1] = (int16_t)value;
-}
-
-/* Copies groups of 4 inputs of a pixel; gives `sum` + their sum. */
-static inline int32_t dcc_patch_copy(
-    uint32_t *group, uint32_t pixel, const int8_t *from, uint32_t groups, int32_t sum) {
-    const uint32_t ones = 0x00010001u;
-    uint32_t *at = group + pixel;
-    if ((groups & 1u) != 0u) {
-        const uint32_t bytes = dcc_word(from);
-        at[0] = dcc_sxtb16(bytes);
-        at[4] = dcc_sxtb16_8(bytes);
-        sum = dcc_smlad(at[0], ones, dcc_smlad(at[4], ones, sum));
-        at += DCC_GROUP_WORDS;
-        from += 4;
-    }
-    for (groups >>= 1; groups > 0u; groups--) {
-        uint32_t a, b, c, d;
-        __asm__ volatile(
-            "ldr %[b], [%[from]], #4\n\t"
-            "ldr %[d], [%[from]], #4\n\t"
-            "sxtb16 %[a], %[b]\n\t"
-            "sxtb16 %[b], %[b], ror #8\n\t"
-            "sxtb16 %[c], %[d]\n\t"
-            "sxtb16 %[d], %[d], ror #8\n\t"
-            "smlad %[sum], %[a], %[ones], %[sum]\n\t"
-            "smlad %[sum], %[b], %[ones], %[sum]\n\t"
-            "smlad %[sum], %[c], %[ones], %[sum]\n\t"
-            "smlad %[sum], %[d], %[ones], %[sum]\n\t"
-            "str %[b], [%[at], #16]\n\t"
-            "str %[c], [%[at], #32]\n\t"
-            "str %[d], [%[at], #48]\n\t"
-            "str %[a], [%[at]], #64"
-            : [a] "=&r"(a), [b] "=&r"(b), [c] "=&r"(c), [d] "=&r"(d), [from] "+r"(from), [at] "+r"(at), [sum] "+r"(sum)
-            : [ones] "r"(ones)
-            : "memory");
-    }
-    return sum;
-}
 
 /* What dcc_tile_pairs works on. Its offsets are in the code below. */
 typedef struct {
@@ -225,30 +176,24 @@ static inline dcc_tile dcc_tile_of(const dcc_patch *patch, const uint8_t *codes)
     return tile;
 }
 
-/* Computes what all whole pairs of filters of the group give at the 4 pixels from `pixel` on; gives how many filters
- * these are. None where results have to be clamped within int8, or sums to be shifted out of 32 bits. */
-static inline uint32_t dcc_tile_finished(
-    const dcc_conv_job *job, const dcc_patch *patch, const dcc_filters *group, uint32_t pixel) {
+/* What all whole pairs of the group's filters have in common at every tile; `y` and `residual` are missing. There are
+ * none (0) where results have to be clamped within int8, or sums to be shifted out of 32 bits. */
+static inline uint32_t dcc_tile_whole(
+    dcc_tile *tile, const dcc_conv_job *job, const dcc_patch *patch, const dcc_filters *group) {
     const dcc_scaling *const scaling = &job->scaling;
     const dcc_residual *const residual = &job->residual;
-    const size_t at = (size_t)pixel * job->output_channels + group->first;
-    dcc_tile tile = dcc_tile_of(patch, group->codes);
-    if (scaling->low != -128 || scaling->high != 127 || scaling->accumulator_shift > 8u || group->count < 2u) return 0u;
-    if (residual->x != NULL) {
-        if (residual->low != -128 || residual->high != 127) return 0u;
-        tile.residual = residual->x + at;
-        tile.multipliers = ((uint32_t)residual->residual_multiplier << 16) | ((uint32_t)residual->multiplier & 0xffffu);
-        tile.offset = residual->offset;
-        tile.shift = residual->shift;
-    }
-    tile.codes_end = group->codes + patch->inputs * (group->count & ~1u);
-    tile.channel = group->channels;
-    tile.y = job->y + at;
-    tile.pitch = job->output_channels;
-    tile.fraction_bits = scaling->fraction_bits;
-    tile.accumulator_shift = scaling->accumulator_shift;
-    tile.odd_shift = 8u - scaling->accumulator_shift;
-    dcc_tile_pairs(&tile);
+    if (scaling->low != -128 || scaling->high != 127 || scaling->accumulator_shift > 8u) return 0u;
+    if (residual->x != NULL && (residual->low != -128 || residual->high != 127)) return 0u;
+    *tile = dcc_tile_of(patch, group->codes);
+    tile->multipliers = ((uint32_t)residual->residual_multiplier << 16) | ((uint32_t)residual->multiplier & 0xffffu);
+    tile->offset = residual->offset;
+    tile->shift = residual->shift;
+    tile->codes_end = group->codes + patch->inputs * (group->count & ~1u);
+    tile->channel = group->channels;
+    tile->pitch = job->output_channels;
+    tile->fraction_bits = scaling->fraction_bits;
+    tile->accumulator_shift = scaling->accumulator_shift;
+    tile->odd_shift = 8u - scaling->accumulator_shift;
     return group->count & ~1u;
 }
 

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * See conv_patch.h.
+ */
+#include "conv_patch.h"
+
+#if DCC_DSP
+#include "conv_patch_dsp.h"
+#else
+#include "conv_patch_plain.h"
+#endif
+
+static uint32_t taps_before(int32_t distance, int32_t kernel) {
+    if (distance <= 0) return 0u;
+    return (uint32_t)(distance < kernel ? distance : kernel);
+}
+
+/* One kernel row of a pixel. Its inputs lie from `from` on, which counts only from `first` to `end`; the others are
+ * `zero`. Gives `sum` + their sum. */
+static int32_t put_clipped(
+    uint32_t *group, uint32_t pixel, const dcc_filler *filler, uint32_t from, uint32_t first, uint32_t end, int32_t sum) {
+    const int32_t zero = filler->job->input_zero_point;
+    const int8_t *const image = filler->job->x;
+    const uint32_t bytes = filler->row_bytes;
+    uint32_t at = 0u;
+    while (at < bytes) {
+        const uint32_t border = at < first ? first : bytes;
+        uint32_t groups = 1u;
+        if (at >= first && at + 4u <= end) {
+            groups = (end - at) / 4u;
+            sum = dcc_patch_copy(group, pixel, image + (from + at), groups, sum);
+        } else if ((at < first || at >= end) && at + 4u <= border) {
+            groups = (border - at) / 4u;
+            dcc_patch_fill(group, pixel, zero, groups);
+            sum += 4 * zero * (int32_t)groups;
+        } else {
+            uint32_t i;
+            for (i = 0u; i < 4u; i++) {
+                int32_t value = at + i < bytes ? zero : 0;
+                if (at + i >= first && at + i < end) value = image[from + at + i];
+                dcc_patch_put(group, pixel, i, value);
+                sum += value;
+            }
+        }
+        group += DCC_GROUP_WORDS * groups;
+        at += 4u * groups;
+    }
+    return sum;
+}
+
+/* A kernel row of a pixel that lies inside the image. */
+static inline int32_t put_whole(
+    uint32_t *group, uint32_t pixel, const dcc_filler *filler, uint32_t from, int32_t sum) {
+    const int8_t *x = filler->job->x + from;
+    const uint32_t groups = filler->row_bytes / 4u;
+    const uint32_t left = filler->row_bytes % 4u;
+    sum = dcc_patch_copy(group, pixel, x, groups, sum);
+    if (left != 0u) sum = dcc_patch_copy_last(group + DCC_GROUP_WORDS * groups, pixel, x + 4u * groups, left, sum);
+    return sum;
+}
+
+static inline void put_start(const dcc_filler *filler, uint32_t pixel, int32_t sum) {
+    const int32_t zero_point = filler->job->weight_zero_point;
+    dcc_patch_start(&filler->patch, pixel, (uint32_t)(-zero_point * sum), (uint32_t)((128 - zero_point) * sum));
+}
+
+static void put_pixel(const dcc_filler *filler, uint32_t pixel) {
+    const dcc_conv_job *const job = filler->job;
+    const int32_t kernel_x = job->window.x.kernel;
+    const uint32_t bytes = filler->row_bytes;
+    const uint32_t first = taps_before(-filler->across, kernel_x) * job->input_channels;
+    const uint32_t end = taps_before(filler->input_width - filler->across, kernel_x) * job->input_channels;
+    uint32_t *group = filler->patch.words + DCC_PATCH_START;
+    uint32_t from = filler->from;
+    int32_t sum = 0;
+    int32_t row;
+    for (row = filler->line; row < filler->line + job->window.y.kernel; row++) {
+        if (row < 0 || row >= filler->input_height) {
+            sum = put_clipped(group, pixel, filler, from, bytes, bytes, sum);
+        } else if (first == 0u && end == bytes) {
+            sum = put_whole(group, pixel, filler, from, sum);
+        } else {
+            sum = put_clipped(group, pixel, filler, from, first, end, sum);
+        }
+        from += filler->line_bytes;
+        group += (bytes + 3u) / 4u * DCC_GROUP_WORDS;
+    }
+    put_start(filler, pixel, sum);
+}
+
+/* Pixels whose taps all lie inside, from the next one on, as pixels `first` and following of the patch. */
+static void put_inner(dcc_filler *filler, uint32_t first, uint32_t pixels) {
+#if DCC_DSP
+    dcc_inner *const inner = &filler->inner;
+    if (inner->row_bytes != 0u) {
+        inner->from = filler->job->x + filler->from;
+        inner->to = filler->patch.words + first;
+        inner->end = inner->to + pixels;
+        dcc_patch_inner(inner);
+        return;
+    }
+#endif
+    for (; pixels > 0u; pixels--, first++) {
+        uint32_t *group = filler->patch.words + DCC_PATCH_START;
+        uint32_t from = filler->from;
+        int32_t sum = 0;
+        int32_t rows;
+        for (rows = filler->job->window.y.kernel; rows > 0; rows--) {
+            sum = put_whole(group, first, filler, from, sum);
+            from += filler->line_bytes;
+            group += (filler->row_bytes + 3u) / 4u * DCC_GROUP_WORDS;
+        }
+        put_start(filler, first, sum);
+        filler->from += filler->step;
+    }
+}
+
+/* To the pixel so many columns further on; its row may end there, but not before. */
+static void advance(dcc_filler *filler, uint32_t columns) {
+    const dcc_window *const window = &filler->job->window;
+    filler->column += columns;
+    filler->across += (int32_t)columns * window->x.stride;
+    if (filler->column == filler->output_width) {
+        filler->column = 0u;
+        filler->across = -window->x.padding;
+        filler->line += window->y.stride;
+    }
+    filler->from = (uint32_t)filler->line * filler->line_bytes + (uint32_t)filler->across * filler->job->input_channels;
+}
+
+/* Whether all taps of the next so many pixels lie inside, in one row. */
+static int is_inner(const dcc_filler *filler, uint32_t pixels) {
+    const dcc_window *const window = &filler->job->window;
+    const int32_t last = filler->across + (int32_t)(pixels - 1u) * window->x.stride;
+    return filler->column + pixels <= filler->output_width && filler->across >= 0 &&
+           last + window->x.kernel <= filler->input_width && filler->line >= 0 &&
+           filler->line + window->y.kernel <= filler->input_height;
+}
+
+void dcc_fill_next(dcc_filler *filler, uint32_t pixels) {
+    uint32_t pixel;
+    if (is_inner(filler, pixels)) {
+        put_inner(filler, 0u, pixels);
+        advance(filler, pixels);
+        return;
+    }
+    for (pixel = 0u; pixel < pixels; pixel++) {
+        if (is_inner(filler, 1u)) {
+            put_inner(filler, pixel, 1u);
+        } else {
+            put_pixel(filler, pixel);
+        }
+        advance(filler, 1u);
+    }
+}
+
+void dcc_fill_from_start(dcc_filler *filler) {
+    filler->column = 0u;
+    filler->across = -filler->job->window.x.padding;
+    filler->line = -filler->job->window.y.padding;
+    advance(filler, 0u);
+}
+
+dcc_filler dcc_filler_of(const dcc_conv_job *job, uint32_t *words) {
+    const dcc_axis *const y = &job->window.y;
+    const dcc_axis *const x = &job->window.x;
+    dcc_filler filler;
+    filler.job = job;
+    filler.row_bytes = (uint32_t)x->kernel * job->input_channels;
+    filler.line_bytes = job->input_width * job->input_channels;
+    filler.step = (uint32_t)x->stride * job->input_channels;
+    filler.patch.words = words;
+    filler.patch.inputs = (uint32_t)y->kernel * dcc_round_up(filler.row_bytes, 4u);
+    filler.input_height = (int32_t)job->input_height;
+    filler.input_width = (int32_t)job->input_width;
+    filler.output_width = job->output_width;
+    if (y->kernel == 1 && y->stride == 1 && x->kernel == 1 && x->stride == 1 && y->padding == 0 && x->padding == 0 &&
+        job->output_height == job->input_height && job->output_width == job->input_width) {
+        filler.output_width *= job->output_height;
+        filler.input_width = (int32_t)filler.output_width;
+        filler.input_height = 1;
+    }
+#if DCC_DSP
+    {
+        const uint32_t last = filler.row_bytes % 4u;
+        const uint32_t zero_point = (uint32_t)job->weight_zero_point;
+        dcc_inner *const inner = &filler.inner;
+        inner->row_bytes = filler.row_bytes - last;
+        inner->skipped = (0u - inner->row_bytes / 4u) % DCC_COPY_ROUND * DCC_COPY_BYTES;
+        inner->gap = filler.line_bytes - inner->row_bytes;
+        inner->rows = (uint32_t)y->kernel;
+        inner->step = filler.step;
+        inner->even = 0u - zero_point;
+        inner->both = ((128u - zero_point) << 8) - zero_point;
+        inner->last_shift = last == 0u ? 0u : 32u - 8u * last;
+        inner->last_at = (int32_t)last - 4;
+    }
+#endif
+    dcc_fill_from_start(&filler);
+    return filler;
+}
