@@ -447,12 +447,11 @@ class GraphBuilder:
             else:
                 output = self._add_tensor(tensor)
             a, b, shift = arithmetic.common_shift(factors)
-            offsets = [
-                arithmetic.offset_of(tensor.zero_point, shift, multiplier * value.zero_point)
-                for multiplier, value in ((a, joined), (b, part))
-            ]
+            offset_a = arithmetic.offset_of(tensor.zero_point, shift, a * joined.zero_point)
+            offset_b = arithmetic.offset_of(tensor.zero_point, shift, b * part.zero_point)
+            tensors = (joined.tensor, part.tensor, output)
             limits = _limits(clamp, tensor)
-            self.operators.append(graph.Concatenate(joined.tensor, part.tensor, output, a, b, *offsets, shift, *limits))
+            self.operators.append(graph.Concatenate(*tensors, a, b, offset_a, offset_b, shift, *limits))
             joined = Value(output, joined.order, tensor.scale, tensor.zero_point)
 
     def _joined(self, node: fx.Node) -> list[fx.Node]:

@@ -50,7 +50,8 @@ def requantiser(
         steps = np.multiply(sums, factor, dtype=np.float64)
         steps += offset
         np.clip(steps, low, high, out=steps)
-        return np.floor(steps, out=steps).astype(np.int8)
+        result: Images = np.floor(steps, out=steps).astype(np.int8)
+        return result
 
     return in_doubles
 

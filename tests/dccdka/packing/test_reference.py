@@ -236,7 +236,7 @@ def test_steps_beyond_32_bits_wrap_as_registers_do():
     codes = generator.integers(0, 256, (6, 3, 3, 4)).astype(np.uint8)
     refused = 0
     for _ in range(20):
-        scaling = Scaling(int(generator.integers(8, 16)), int(generator.integers(0, 16)))
+        scaling = Scaling(int(generator.integers(12, 16)), int(generator.integers(0, 16)))
         multiplier = generator.integers(-(1 << 15), 1 << 15, 6).astype(np.int16)
         bias = generator.integers(-(1 << 31), 1 << 31, 6).astype(np.int32)
         channels = Requantisation(scaling, multiplier, bias)
