@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,15 +47,14 @@ class Workload:
         for kernel in Kernel:
             if kernel in NARROW_SUMS and self.magnitude > MAX_MAGNITUDE:
                 continue
-            many = kernel in (Kernel.TILE, Kernel.BAND)
-            for encoding in kernel.encodings:
-                if encoding not in self.forms:
-                    continue
-                for filters in _parts(self.shape.filters, 2 if kernel is Kernel.TILE else 1) if many else (1,):
-                    for rows in _parts(self.shape.output[0], 1) if kernel is Kernel.BAND else (1,):
-                        choice = KernelChoice(kernel, encoding, filters, rows)
-                        if refusal(choice, self.shape) is None:
-                            yield choice
+            many_filters, many_rows = kernel in (Kernel.TILE, Kernel.BAND), kernel in (Kernel.BAND, Kernel.DEPTHWISE)
+            filters = _parts(self.shape.filters, 2 if kernel is Kernel.TILE else 1) if many_filters else [1]
+            rows = _parts(self.shape.output[0], 1) if many_rows else [1]
+            encodings = [encoding for encoding in kernel.encodings if encoding in self.forms]
+            for encoding, filters_at_once, rows_at_once in product(encodings, filters, rows):
+                choice = KernelChoice(kernel, encoding, filters_at_once, rows_at_once)
+                if refusal(choice, self.shape) is None:
+                    yield choice
 
     def small_encodings(self) -> list[Encoding]:
         """Those whose size is about that of the smallest."""

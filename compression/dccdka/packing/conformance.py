@@ -218,6 +218,9 @@ class _Builder:
         return Residual(int(self.random.choice(fits)), multiplier, second_multiplier, offset, shift, *self._clamp())
 
     def _filters(self) -> int:
+        """Often as many as a tensor has channels, so that it may become a residual."""
+        if self._happens(0.5):
+            return min(12, self.tensors[-self._integer(1, min(4, len(self.tensors)))].channels)
         return self._integer(1, 12)
 
     def _convolution(self, x: int) -> None:
