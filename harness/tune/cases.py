@@ -26,10 +26,10 @@ _FRACTION_BITS = 4
 
 
 @dataclass(frozen=True)
-class Shape:
+class Plan:
     """Of a convolution that is padded so that the output is as large as the input / stride; pairs are (y, x).
 
-    filters_at_once: None for all of them.
+    filters_at_once, rows_at_once: None for all of them.
     """
 
     output: tuple[int, int]
@@ -38,51 +38,54 @@ class Shape:
     kernel: tuple[int, int] = (1, 1)
     stride: tuple[int, int] = (1, 1)
     filters_at_once: int | None = None
-    rows_at_once: int = 1
+    rows_at_once: int | None = None
     residual: bool = False
 
 
 _CONVOLUTIONS = (
-    Shape((8, 8), 16, 16, (3, 3), rows_at_once=2, residual=True),
-    Shape((12, 12), 3, 16, (3, 3), filters_at_once=4, rows_at_once=3),
-    Shape((8, 8), 8, 24, (3, 3), stride=(2, 2), filters_at_once=8),
-    Shape((6, 6), 32, 32, rows_at_once=6),
-    Shape((9, 5), 24, 20, filters_at_once=6, rows_at_once=3),
-    Shape((5, 7), 8, 10, (5, 5), filters_at_once=2, rows_at_once=5),
-    Shape((10, 10), 1, 8, (10, 4), stride=(2, 2), filters_at_once=2),
-    Shape((4, 4), 28, 16, (3, 3), rows_at_once=4),
-    Shape((9, 9), 16, 6, stride=(2, 2), filters_at_once=2, rows_at_once=4),
-    Shape((14, 14), 12, 12, filters_at_once=4, rows_at_once=7, residual=True),
-    Shape((2, 16), 16, 4, (1, 3)),
-    Shape((12, 12), 8, 4, (3, 1), rows_at_once=6),
+    Plan((8, 8), 16, 16, (3, 3), rows_at_once=2, residual=True),
+    Plan((12, 12), 3, 16, (3, 3), filters_at_once=4, rows_at_once=3),
+    Plan((8, 8), 8, 24, (3, 3), stride=(2, 2), filters_at_once=8, rows_at_once=1),
+    Plan((6, 6), 32, 32),
+    Plan((9, 5), 24, 20, filters_at_once=6, rows_at_once=3),
+    Plan((5, 7), 8, 10, (5, 5), filters_at_once=2),
+    Plan((10, 10), 1, 8, (10, 4), stride=(2, 2), filters_at_once=2, rows_at_once=1),
+    Plan((4, 4), 28, 16, (3, 3)),
+    Plan((9, 9), 16, 6, stride=(2, 2), filters_at_once=2, rows_at_once=4),
+    Plan((14, 14), 12, 12, filters_at_once=4, rows_at_once=7, residual=True),
+    Plan((2, 16), 16, 4, (1, 3), rows_at_once=1),
+    Plan((12, 12), 8, 4, (3, 1), rows_at_once=6),
 )
 _DEPTHWISE = (
-    Shape((8, 8), 16, 16, (3, 3)),
-    Shape((25, 5), 8, 8, (3, 3)),
-    Shape((3, 3), 64, 64, (3, 3)),
-    Shape((12, 12), 8, 8, (3, 3), stride=(2, 2)),
-    Shape((6, 9), 12, 12, (5, 5)),
-    Shape((16, 16), 4, 4, (3, 3), residual=True),
-    Shape((7, 7), 10, 10, (2, 2)),
-    Shape((4, 20), 6, 6, (1, 3)),
-    Shape((20, 4), 6, 6, (5, 1)),
-    Shape((6, 6), 16, 16, (5, 5), stride=(2, 2)),
-    Shape((24, 24), 2, 2, (7, 7)),
-    Shape((1, 1), 48, 48, (3, 3)),
+    Plan((8, 8), 16, 16, (3, 3)),
+    Plan((25, 5), 8, 8, (3, 3)),
+    Plan((3, 3), 64, 64, (3, 3)),
+    Plan((12, 12), 8, 8, (3, 3), stride=(2, 2), rows_at_once=4),
+    Plan((6, 9), 12, 12, (5, 5), rows_at_once=3),
+    Plan((16, 16), 4, 4, (3, 3), residual=True, rows_at_once=8),
+    Plan((7, 7), 10, 10, (2, 2)),
+    Plan((4, 20), 6, 6, (1, 3), rows_at_once=1),
+    Plan((20, 4), 6, 6, (5, 1)),
+    Plan((6, 6), 16, 16, (5, 5), stride=(2, 2)),
+    Plan((24, 24), 2, 2, (7, 7), rows_at_once=6),
+    Plan((1, 1), 48, 48, (3, 3)),
+    Plan((12, 16), 8, 8, (3, 3), rows_at_once=2),
+    Plan((5, 5), 24, 24, (3, 3), stride=(2, 2)),
+    Plan((10, 12), 12, 12, (3, 3), rows_at_once=5),
 )
 _VECTORS = (
-    Shape((1, 1), 64, 10),
-    Shape((1, 1), 10, 64),
-    Shape((1, 1), 256, 12),
-    Shape((1, 1), 32, 32, residual=True),
-    Shape((1, 1), 8, 128),
-    Shape((1, 1), 130, 6),
-    Shape((1, 1), 640, 8),
-    Shape((1, 1), 1, 24),
-    Shape((1, 1), 500, 2),
-    Shape((1, 1), 10, 14, (5, 3), stride=(5, 3)),
-    Shape((1, 1), 33, 4, (4, 4), stride=(4, 4)),
-    Shape((1, 1), 96, 96, residual=True),
+    Plan((1, 1), 64, 10),
+    Plan((1, 1), 10, 64),
+    Plan((1, 1), 256, 12),
+    Plan((1, 1), 32, 32, residual=True),
+    Plan((1, 1), 8, 128),
+    Plan((1, 1), 130, 6),
+    Plan((1, 1), 640, 8),
+    Plan((1, 1), 1, 24),
+    Plan((1, 1), 500, 2),
+    Plan((1, 1), 10, 14, (5, 3), stride=(5, 3)),
+    Plan((1, 1), 33, 4, (4, 4), stride=(4, 4)),
+    Plan((1, 1), 96, 96, residual=True),
 )
 _SPARSITIES = (0.0, 0.5, 0.8, 0.9, 0.65)
 
@@ -109,24 +112,23 @@ class MicroBenchmark:
 def micro_benchmarks() -> Iterator[MicroBenchmark]:
     """All of them, the same ones every time: each kernel with each encoding that it takes."""
     for kernel in Kernel:
-        shapes = {Kernel.DEPTHWISE: _DEPTHWISE, Kernel.VECTOR: _VECTORS}.get(kernel, _CONVOLUTIONS)
+        plans = {Kernel.DEPTHWISE: _DEPTHWISE, Kernel.VECTOR: _VECTORS}.get(kernel, _CONVOLUTIONS)
         for row, encoding in enumerate(kernel.encodings):
-            for column, shape in enumerate(shapes):
-                yield _micro_benchmark(kernel, encoding, shape, _SPARSITIES[(row + column) % len(_SPARSITIES)], column)
+            for column, plan in enumerate(plans):
+                yield _micro_benchmark(kernel, encoding, plan, _SPARSITIES[(row + column) % len(_SPARSITIES)], column)
 
 
-def _micro_benchmark(kernel: Kernel, encoding: Encoding, shape: Shape, sparsity: float, seed: int) -> MicroBenchmark:
+def _micro_benchmark(kernel: Kernel, encoding: Encoding, plan: Plan, sparsity: float, seed: int) -> MicroBenchmark:
     clusters = None if encoding is Encoding.RAW else _CLUSTERS
-    size = f"{shape.output[0]}x{shape.output[1]}x{shape.channels} to {shape.filters}"
-    window = f"{shape.kernel[0]}x{shape.kernel[1]}/{shape.stride[0]}"
+    size = f"{plan.output[0]}x{plan.output[1]}x{plan.channels} to {plan.filters}"
+    window = f"{plan.kernel[0]}x{plan.kernel[1]}/{plan.stride[0]}"
     name = f"{kernel.name} {encoding.name} {size}, {window}, {sparsity:.0%} zeros"
-    is_blocked = kernel in (Kernel.TILE, Kernel.BAND)
-    at_once = (shape.filters_at_once or shape.filters) if is_blocked else 1
-    rows = shape.rows_at_once if kernel is Kernel.BAND else 1
-    choice = KernelChoice(kernel, encoding, at_once, rows)
-    groups = shape.channels if kernel is Kernel.DEPTHWISE else 1
-    codes = _codes((shape.filters, *shape.kernel, shape.channels // groups), sparsity, clusters, seed)
-    return MicroBenchmark(name, choice, convolution_graph(shape, groups, codes))
+    filters = (plan.filters_at_once or plan.filters) if kernel in (Kernel.TILE, Kernel.BAND) else 1
+    rows = (plan.rows_at_once or plan.output[0]) if kernel in (Kernel.BAND, Kernel.DEPTHWISE) else 1
+    choice = KernelChoice(kernel, encoding, filters, rows)
+    groups = plan.channels if kernel is Kernel.DEPTHWISE else 1
+    codes = _codes((plan.filters, *plan.kernel, plan.channels // groups), sparsity, clusters, seed)
+    return MicroBenchmark(name, choice, convolution_graph(plan, groups, codes))
 
 
 def _codes(shape: tuple[int, ...], sparsity: float, clusters: int | None, seed: int) -> NDArray[np.uint8]:
@@ -145,16 +147,16 @@ def _codes(shape: tuple[int, ...], sparsity: float, clusters: int | None, seed: 
     return codes.reshape(shape)
 
 
-def convolution_graph(shape: Shape, groups: int, codes: NDArray[np.uint8]) -> IntegerGraph:
+def convolution_graph(plan: Plan, groups: int, codes: NDArray[np.uint8]) -> IntegerGraph:
     """The convolution alone; its residual is its input.
 
     codes: uint8 [filters, kernel y, kernel x, channels / groups].
     """
-    axes = list(zip(shape.output, shape.kernel, shape.stride, strict=True))
+    axes = list(zip(plan.output, plan.kernel, plan.stride, strict=True))
     height, width = (output * stride for output, _, stride in axes)
-    padding = tuple(max(0, kernel - stride) // 2 for _, kernel, stride in axes)
-    image = Tensor(height, width, shape.channels, scale=1 / 128, zero_point=-3)
-    output = Tensor(*shape.output, shape.filters, scale=1 / 16, zero_point=5)
+    padding = tuple((kernel - 1) // 2 if kernel > stride else 0 for _, kernel, stride in axes)
+    image = Tensor(height, width, plan.channels, scale=1 / 128, zero_point=-3)
+    output = Tensor(*plan.output, plan.filters, scale=1 / 16, zero_point=5)
     filters = (codes.astype(np.int64) - _WEIGHT_ZERO_POINT).reshape(len(codes), -1)
     sums_std = 255 / math.sqrt(12) * max(1.0, float(np.sqrt((filters**2).sum(axis=1).mean())))
     multiplier = _narrow(_SPREAD * 2 ** (16 + _FRACTION_BITS) / sums_std)
@@ -166,17 +168,17 @@ def convolution_graph(shape: Shape, groups: int, codes: NDArray[np.uint8]) -> In
             Convolution(
                 input=0,
                 output=1,
-                window=Window(shape.kernel, shape.stride, (padding[0], padding[1])),
+                window=Window(plan.kernel, plan.stride, (padding[0], padding[1])),
                 groups=groups,
                 flatten_input=False,
                 codes=codes,
                 weight_zero_point=_WEIGHT_ZERO_POINT,
                 requantisation=Requantisation(
                     Scaling(0, _FRACTION_BITS),
-                    np.full(shape.filters, multiplier, np.int16),
+                    np.full(plan.filters, multiplier, np.int16),
                     bias.astype(np.int32),
                 ),
-                residual=Residual(0, 1 << 7, 1 << 7, 1 << 7, 8) if shape.residual else None,
+                residual=Residual(0, 1 << 7, 1 << 7, 1 << 7, 8) if plan.residual else None,
             ),
         ),
         input=0,

@@ -9,8 +9,10 @@ from itertools import groupby
 from rich.console import Group, RenderableType
 from rich.table import Table
 
+from dccdka.lowering.graph import Window
 from dccdka.packing.choice import Encoding, Kernel, KernelChoice
 from dccdka.packing.costs import KernelCosts
+from dccdka.packing.kernels import Shape
 from dccdka.packing.work import Layer
 
 _PERCENT = 100
@@ -28,18 +30,8 @@ class Preference:
 
 
 def _square(size: int, channels: int, filters: int, kernel: int) -> Layer:
-    return Layer(
-        input_size=(size, size),
-        output_size=(size, size),
-        channels=channels,
-        filters=filters,
-        groups=1,
-        kernel=(kernel, kernel),
-        stride=(1, 1),
-        padding=(kernel // 2, kernel // 2),
-        nonzeros=0,
-        entries=0,
-    )
+    window = Window((kernel, kernel), (1, 1), (kernel // 2, kernel // 2))
+    return Layer(Shape((size, size, channels), (size, size, filters), window, 1, flatten=False), nonzeros=0, entries=0)
 
 
 # Of the MLPerf Tiny networks, in the order of their size.
@@ -62,12 +54,12 @@ def choices(layer: Layer) -> list[KernelChoice]:
     """What the layer can be executed by, each kernel with every encoding, where memory sets no tighter limits."""
     found = []
     for kernel in Kernel:
-        if kernel is Kernel.DEPTHWISE or (kernel is Kernel.VECTOR and layer.output_size != (1, 1)):
+        if kernel is Kernel.DEPTHWISE or (kernel is Kernel.VECTOR and layer.pixels > 1):
             continue
-        filters = min(layer.filters, _MOST_FILTERS) if kernel in (Kernel.TILE, Kernel.BAND) else 1
-        rows = min(layer.output_size[0], _MOST_ROWS) if kernel is Kernel.BAND else 1
+        filters = min(layer.shape.filters, _MOST_FILTERS) if kernel in (Kernel.TILE, Kernel.BAND) else 1
+        rows = min(layer.shape.output[0], _MOST_ROWS) if kernel is Kernel.BAND else 1
         for encoding in kernel.encodings:
-            at_once = layer.filters if (kernel, encoding) == (Kernel.TILE, Encoding.RAW) else filters
+            at_once = layer.shape.filters if (kernel, encoding) == (Kernel.TILE, Encoding.RAW) else filters
             found.append(KernelChoice(kernel, encoding, at_once, rows))
     return found
 

@@ -105,24 +105,32 @@ def _is_vector(shape: Shape) -> bool:
     return shape.output[:2] == (1, 1) and shape.window.kernel == shape.image[:2] and shape.window.padding == (0, 0)
 
 
-def _depthwise_bytes(rows_at_once: int, shape: Shape) -> int:
+def band_rows(rows_at_once: int, shape: Shape) -> tuple[int, int]:
+    """BAND: the input rows of a band of so many output rows, and the words of one of their rows."""
     (kernel_y, kernel_x), (stride_y, stride_x) = shape.window.kernel, shape.window.stride
-    (_, input_width, channels), width, padding = shape.image, shape.output[1], shape.window.padding[1]
+    width = shape.output[1]
+    if shape.is_point:
+        return 1, max(8, rows_at_once * width)
+    return (rows_at_once - 1) * stride_y + kernel_y, max(8, width) + (kernel_x - 1) // stride_x
+
+
+def depthwise_planes(rows_at_once: int, shape: Shape) -> tuple[int, int]:
+    """DEPTHWISE: the values of a channel's plane for a band of so many output rows, and the tiles that read it."""
+    (kernel_y, kernel_x), (stride_y, stride_x) = shape.window.kernel, shape.window.stride
+    input_width, width, padding = shape.image[1], shape.output[1], shape.window.padding[1]
     beyond = max(0, (width - 1) * stride_x + kernel_x - padding)
     pitch = up(max(min(beyond, input_width) + padding, beyond), 2)
     plane = up(padding, 2) + ((rows_at_once - 1) * stride_y + kernel_y) * pitch + 8 * stride_x
     if shape.window.stride == (1, 1) and width % 8:
-        tiles = up((rows_at_once - 1) * pitch + width, 8) // 8
-    else:
-        tiles = rows_at_once * up(width, 8) // 8
-    return 8 * plane + 8 * shape.window.taps + 36 * tiles + 4 + up(channels, 4)
+        return plane, up((rows_at_once - 1) * pitch + width, 8) // 8
+    return plane, rows_at_once * up(width, 8) // 8
+
+
+def _depthwise_bytes(rows_at_once: int, shape: Shape) -> int:
+    plane, tiles = depthwise_planes(rows_at_once, shape)
+    return 8 * plane + 8 * shape.window.taps + 36 * tiles + 4 + up(shape.image[2], 4)
 
 
 def _band_bytes(rows_at_once: int, shape: Shape) -> int:
-    (kernel_y, kernel_x), (stride_y, stride_x) = shape.window.kernel, shape.window.stride
-    width = shape.output[1]
-    if shape.is_point:
-        rows, pitch = 1, max(8, rows_at_once * width)
-    else:
-        rows, pitch = (rows_at_once - 1) * stride_y + kernel_y, max(8, width) + (kernel_x - 1) // stride_x
-    return rows * up(shape.image[2], 4) // 2 * min(stride_x, kernel_x) * pitch * 4
+    rows, pitch = band_rows(rows_at_once, shape)
+    return rows * up(shape.image[2], 4) // 2 * min(shape.window.stride[1], shape.window.kernel[1]) * pitch * 4

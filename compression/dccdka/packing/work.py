@@ -5,72 +5,57 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from dccdka.lowering.graph import Convolution, IntegerGraph, Tensor
+from dccdka.lowering.graph import POINT, Convolution, IntegerGraph
 from dccdka.packing.choice import Encoding, Kernel, KernelChoice
 from dccdka.packing.encoding.counting import band_entries, nonzeros_by_filter
+from dccdka.packing.kernels import Shape, band_rows, depthwise_planes
+from dccdka.packing.layout import up
 
 _TILE_PIXELS, _BAND_PIXELS, _VECTOR_FILTERS = 4, 8, 6
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A convolution as its kernels see it; FLATTEN has been applied. Pairs are (y, x).
+    """A convolution as its kernels see it.
 
-    channels: of the input; entries: BAND's pairs of weights that are not both zero, in all filters together.
+    nonzeros: weights that are not 0; entries: BAND's pairs of weights that are not both 0; of all filters together.
     """
 
-    input_size: tuple[int, int]
-    output_size: tuple[int, int]
-    channels: int
-    filters: int
-    groups: int
-    kernel: tuple[int, int]
-    stride: tuple[int, int]
-    padding: tuple[int, int]
+    shape: Shape
     nonzeros: int
     entries: int
     residual: bool = False
 
     @property
-    def taps(self) -> int:
-        return self.kernel[0] * self.kernel[1]
-
-    @property
     def weights(self) -> int:
-        return self.filters * self.taps * self.channels // self.groups
+        return self.shape.filters * self.shape.filter_weights
 
     @property
     def pixels(self) -> int:
-        return self.output_size[0] * self.output_size[1]
+        """Of the output."""
+        return self.shape.output[0] * self.shape.output[1]
 
     def taps_inside(self, axis: int) -> list[range]:
         """For each output row (axis 0) or column (1), which rows or columns of the kernel lie in the image."""
-        size, kernel = self.input_size[axis], self.kernel[axis]
-        starts = (at * self.stride[axis] - self.padding[axis] for at in range(self.output_size[axis]))
-        return [range(min(kernel, max(0, -at)), min(kernel, max(0, size - at))) for at in starts]
-
-    @property
-    def is_point(self) -> bool:
-        """Whether each output pixel reads the input pixel at its own place, and nothing else."""
-        return (
-            self.taps == 1 and self.stride == (1, 1) and self.padding == (0, 0) and self.input_size == self.output_size
-        )
+        window, size = self.shape.window, self.shape.image[axis]
+        kernel, dilation = window.kernel[axis], window.dilation[axis]
+        starts = (at * window.stride[axis] - window.padding[axis] for at in range(self.shape.output[axis]))
+        spans = ((_parts(max(0, -at), dilation), _parts(max(0, size - at), dilation)) for at in starts)
+        return [range(min(kernel, first), min(kernel, end)) for first, end in spans]
 
 
 def layer_of(graph: IntegerGraph, convolution: Convolution) -> Layer:
     """The layer of a graph that the convolution is."""
     image, output = graph.tensors[convolution.input], graph.tensors[convolution.output]
-    if convolution.flatten_input:
-        image = Tensor(1, 1, image.elements, image.scale, image.zero_point)
+    flatten = convolution.flatten_input
     return Layer(
-        input_size=(image.height, image.width),
-        output_size=(output.height, output.width),
-        channels=image.channels,
-        filters=output.channels,
-        groups=convolution.groups,
-        kernel=convolution.window.kernel,
-        stride=convolution.window.stride,
-        padding=convolution.window.padding,
+        Shape(
+            (1, 1, image.elements) if flatten else (image.height, image.width, image.channels),
+            (output.height, output.width, output.channels),
+            convolution.window,
+            convolution.groups,
+            flatten,
+        ),
         nonzeros=int(nonzeros_by_filter(convolution.codes, convolution.weight_zero_point).sum()),
         entries=int(band_entries(convolution.codes, convolution.weight_zero_point).sum()),
         residual=convolution.residual is not None,
@@ -79,36 +64,37 @@ def layer_of(graph: IntegerGraph, convolution: Convolution) -> Layer:
 
 def work(choice: KernelChoice, layer: Layer) -> dict[str, float]:
     """How much of each kind the kernel does in one inference of the layer."""
-    done = {"layer": 1.0, "channels": float(layer.filters), **_WORK[choice.kernel](choice, layer)}
+    # DEPTHWISE decodes its few weights anew for each band.
+    decoded = len(_bands(choice, layer)) if choice.kernel is Kernel.DEPTHWISE else 1
+    done = {"layer": 1.0, "channels": float(decoded * layer.shape.filters), **_WORK[choice.kernel](choice, layer)}
     if layer.residual:
-        done["residual outputs"] = float(layer.pixels * layer.filters)
+        done["residual outputs"] = float(layer.pixels * layer.shape.filters)
     if choice.encoding is not Encoding.RAW:
         name = choice.encoding.name.lower()
-        done[f"{name} layer"] = 1.0
-        done[f"{name} weights"] = float(layer.weights)
+        done[f"{name} layer"] = float(decoded)
+        done[f"{name} weights"] = float(decoded * layer.weights)
         if choice.encoding is not Encoding.INDEXED:
-            done[f"{name} nonzeros"] = float(layer.nonzeros)
+            done[f"{name} nonzeros"] = float(decoded * layer.nonzeros)
     return done
 
 
 def kinds_of_work(kernel: Kernel) -> tuple[str, ...]:
     """All that `work` may name for the kernel, in the order of its own."""
-    size = (1, 1)
-    layer = Layer(size, size, 1, 1, 1, size, size, (0, 0), nonzeros=1, entries=1, residual=True)
+    shape = Shape((1, 1, 1), (1, 1, 1), POINT, 1, flatten=False)
     found: dict[str, float] = {}
     for encoding in kernel.encodings:
-        found |= work(KernelChoice(kernel, encoding), layer)
+        found |= work(KernelChoice(kernel, encoding), Layer(shape, nonzeros=1, entries=1, residual=True))
     return tuple(found)
 
 
 def _general(choice: KernelChoice, layer: Layer) -> dict[str, float]:
     """One output after the other, one product after the other; taps outside the image are left out."""
-    outputs = layer.pixels * layer.filters
-    inside = sum(map(len, layer.taps_inside(0))) * sum(map(len, layer.taps_inside(1)))
+    shape = layer.shape
+    rows, columns = (sum(map(len, layer.taps_inside(axis))) for axis in (0, 1))
     return {
-        "outputs": outputs,
-        "kernel rows": layer.filters * layer.output_size[1] * sum(map(len, layer.taps_inside(0))),
-        "products": layer.nonzeros * inside / layer.taps,
+        "outputs": layer.pixels * shape.filters,
+        "kernel rows": shape.filters * shape.output[1] * rows,
+        "products": layer.nonzeros * rows * columns / shape.window.taps,
     }
 
 
@@ -118,13 +104,13 @@ def _tile(choice: KernelChoice, layer: Layer) -> dict[str, float]:
     A kernel row of a patch goes by 4 inputs: copied where they lie in the image, filled where they lie outside, else
     mixed one by one. Tiles that are not whole are finished one output at a time.
     """
+    shape, channels = layer.shape, layer.shape.image[2]
     whole, left = divmod(layer.pixels, _TILE_PIXELS)
-    pairs, odd = divmod(layer.filters, 2)
-    groups = _parts(layer.filters, choice.filters_at_once)
-    row = layer.kernel[1] * layer.channels
-    rows, fours = layer.pixels * layer.kernel[0], _parts(row, 4)
-    across = layer.taps_inside(1)
-    spans = [(taps.start * layer.channels, max(taps.start, taps.stop) * layer.channels) for taps in across]
+    pairs, odd = divmod(shape.filters, 2)
+    groups = _parts(shape.filters, choice.filters_at_once)
+    row = shape.window.kernel[1] * channels
+    rows, fours = layer.pixels * shape.window.kernel[0], _parts(row, 4)
+    spans = [(taps.start * channels, max(taps.start, taps.stop) * channels) for taps in layer.taps_inside(1)]
     inside = sum(map(len, layer.taps_inside(0)))
     outside = rows - inside * len(spans)
     copied = inside * sum(max(0, end // 4 - _parts(begin, 4)) for begin, end in spans)
@@ -138,8 +124,8 @@ def _tile(choice: KernelChoice, layer: Layer) -> dict[str, float]:
         "filled inputs": 4 * groups * filled,
         "mixed inputs": 4 * groups * (rows * fours - copied - filled),
         "tiles": tiles,
-        "loose outputs": left * layer.filters + whole * _TILE_PIXELS * odd,
-        "steps": 2 * tiles * layer.kernel[0] * fours,
+        "loose outputs": left * shape.filters + whole * _TILE_PIXELS * odd,
+        "steps": 2 * tiles * shape.window.kernel[0] * fours,
     }
 
 
@@ -149,57 +135,64 @@ def _band(choice: KernelChoice, layer: Layer) -> dict[str, float]:
     What a row has left beside whole tiles is a tile that overlaps the one before, or is finished one output at a time
     where there is none or where a residual must not be added twice.
     """
-    height, width = layer.output_size
-    groups = _parts(layer.filters, choice.filters_at_once)
-    phases = min(layer.stride[1], layer.kernel[1])
-    bands = rows = words = tiles = loose_tiles = loose_pixels = 0
-    for first in range(0, height, choice.rows_at_once):
-        output_rows = min(choice.rows_at_once, height - first)
-        if layer.is_point:
-            lines, line, input_rows = 1, output_rows * width, 1
-        else:
-            lines, line, input_rows = output_rows, width, (output_rows - 1) * layer.stride[0] + layer.kernel[0]
+    shape = layer.shape
+    phases = min(shape.window.stride[1], shape.window.kernel[1])
+    bands = _bands(choice, layer)
+    rows = words = tiles = loose_tiles = loose_pixels = 0
+    for height in bands:
+        lines, line = (1, height * shape.output[1]) if shape.is_point else (height, shape.output[1])
+        input_rows, pitch = band_rows(height, shape)
         whole, left = divmod(line, _BAND_PIXELS)
         is_loose = left > 0 and (whole == 0 or layer.residual)
-        bands += 1
         rows += input_rows
-        words += input_rows * (max(_BAND_PIXELS, line) + (layer.kernel[1] - 1) // layer.stride[1])
+        words += input_rows * pitch
         tiles += lines * (whole + (left > 0))
         loose_tiles += lines * is_loose
         loose_pixels += lines * left * is_loose
-    widenings = groups if bands > 1 else 1
+    widenings = _parts(shape.filters, choice.filters_at_once) if len(bands) > 1 else 1
     return {
-        "taps": layer.filters * layer.taps,
+        "taps": shape.filters * shape.window.taps,
         "entries": layer.entries,
-        "widened rows": widenings * rows * phases * _parts(layer.channels, 4),
-        "widened words": widenings * words * phases * _up(layer.channels, 4) / 2,
-        "filter bands": layer.filters * bands,
-        "tiles": layer.filters * tiles,
-        "loose tiles": layer.filters * loose_tiles,
-        "loose outputs": layer.filters * loose_pixels,
+        "widened rows": widenings * rows * phases,
+        "widened words": widenings * words * phases * up(shape.image[2], 4) / 2,
+        "filter bands": shape.filters * len(bands),
+        "tiles": shape.filters * tiles,
+        "loose tiles": shape.filters * loose_tiles,
+        "loose outputs": shape.filters * loose_pixels,
         "steps": tiles * layer.entries,
     }
 
 
 def _depthwise(choice: KernelChoice, layer: Layer) -> dict[str, float]:
-    """One channel after the other, its rows widened once."""
-    height, width = layer.output_size
-    rows = layer.channels * ((height - 1) * layer.stride[0] + layer.kernel[0])
-    columns = (max(_TILE_PIXELS, width) - 1) * layer.stride[1] + layer.kernel[1]
+    """8 outputs of a channel are a tile; its inputs are widened, 4 channels at once, into planes that were cleared.
+
+    What is not 3 x 3 with a common stride and padding, or adds a residual, goes one product at a time.
+    """
+    shape, window = layer.shape, layer.shape.window
+    bands = _bands(choice, layer)
+    planes, tiles = map(sum, zip(*(depthwise_planes(height, shape) for height in bands), strict=True))
+    is_tiled = window.stride[1] == 2 or (window.stride[1] == 1 and window.padding[1] % 2 == 1)
+    is_loose = window.kernel != (3, 3) or layer.residual or not is_tiled
+    outputs = layer.pixels * shape.filters
+    rows = sum((height - 1) * window.stride[0] + window.kernel[0] for height in bands)
     return {
-        "widened rows": rows,
-        "widened values": rows * columns,
-        "output rows": layer.channels * height,
-        "outputs": layer.channels * layer.pixels,
-        "tap pairs": layer.channels * layer.pixels * layer.kernel[0] * _parts(layer.kernel[1], 2),
+        "bands": len(bands),
+        "cleared values": 4 * planes,
+        "listed tiles": tiles,
+        "widened rows": rows * _parts(shape.filters, 4),
+        "widened values": rows * shape.image[1] * shape.filters,
+        "tiles": 0 if is_loose else tiles * shape.filters,
+        "loose outputs": outputs * is_loose,
+        "loose products": outputs * window.taps * is_loose,
     }
 
 
 def _vector(choice: KernelChoice, layer: Layer) -> dict[str, float]:
     """One pixel; 3 pairs of filters x 4 inputs a step, and what a row of inputs has left one by one."""
-    fours, left = divmod(layer.kernel[1] * layer.channels, 4)
-    rows = layer.kernel[0]
-    blocks, pairs = _parts(layer.filters, _VECTOR_FILTERS), _parts(layer.filters, 2)
+    shape = layer.shape
+    fours, left = divmod(shape.window.kernel[1] * shape.image[2], 4)
+    rows = shape.window.kernel[0]
+    blocks, pairs = _parts(shape.filters, _VECTOR_FILTERS), _parts(shape.filters, 2)
     return {
         "inputs": rows * (4 * fours + left),
         "rows": rows * blocks,
@@ -218,8 +211,10 @@ _WORK: Mapping[Kernel, Callable[[KernelChoice, Layer], Mapping[str, float]]] = {
 }
 
 
-def _up(number: int, multiple: int) -> int:
-    return -(-number // multiple) * multiple
+def _bands(choice: KernelChoice, layer: Layer) -> list[int]:
+    """Output rows of each band."""
+    height, at_once = layer.shape.output[0], choice.rows_at_once
+    return [min(at_once, height - first) for first in range(0, height, at_once)]
 
 
 def _parts(number: int, size: int) -> int:

@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
+from dccdka.lowering.graph import POINT, Window
 from dccdka.packing.choice import Encoding, Kernel, KernelChoice
 from dccdka.packing.costs import CostsError, KernelCosts, KernelFit, packaged_costs
+from dccdka.packing.kernels import Shape
 from dccdka.packing.work import Layer, kinds_of_work
 
-LAYER = Layer((4, 4), (4, 4), 8, 6, 1, (1, 1), (1, 1), (0, 0), nonzeros=20, entries=15)
+LAYER = Layer(Shape((4, 4, 8), (4, 4, 6), POINT, 1, flatten=False), nonzeros=20, entries=15)
 
 
 def table(**tile: float) -> KernelCosts:
@@ -126,10 +128,9 @@ def test_the_packaged_table_takes_dense_layers_for_tiles_and_sparse_ones_for_ban
 
     def cheaper(nonzeros: float) -> Kernel:
         weights = 9 * 32 * 32
-        layer = Layer(
-            (16, 16), (16, 16), 32, 32, 1, (3, 3), (1, 1), (1, 1), round(nonzeros * weights),
-            round((1 - (1 - nonzeros) ** 2) * weights / 2),
-        )  # fmt: skip
+        shape = Shape((16, 16, 32), (16, 16, 32), Window((3, 3), (1, 1), (1, 1)), 1, flatten=False)
+        pairs = round((1 - (1 - nonzeros) ** 2) * weights / 2)
+        layer = Layer(shape, nonzeros=round(nonzeros * weights), entries=pairs)
         tile = costs.estimate(KernelChoice(Kernel.TILE, Encoding.RAW, 32), layer)
         band = costs.estimate(KernelChoice(Kernel.BAND, Encoding.CODED, 16, 4), layer)
         return Kernel.TILE if tile < band else Kernel.BAND

@@ -8,22 +8,13 @@ from itertools import product
 import numpy as np
 import pytest
 
-from dccdka.lowering.graph import Convolution, IntegerGraph, Requantisation, Residual, Scaling, Tensor, Window
+from dccdka.lowering.graph import POINT, Convolution, IntegerGraph, Requantisation, Residual, Scaling, Tensor, Window
 from dccdka.packing.choice import Encoding, Kernel, KernelChoice
+from dccdka.packing.kernels import Shape
 from dccdka.packing.work import Layer, kinds_of_work, layer_of, work
 
-LAYER = Layer(
-    input_size=(9, 11),
-    output_size=(9, 11),
-    channels=6,
-    filters=5,
-    groups=1,
-    kernel=(3, 3),
-    stride=(1, 1),
-    padding=(1, 1),
-    nonzeros=100,
-    entries=70,
-)
+SHAPE = Shape((9, 11, 6), (9, 11, 5), Window((3, 3), (1, 1), (1, 1)), 1, flatten=False)
+LAYER = Layer(SHAPE, nonzeros=100, entries=70)
 
 
 def test_a_tile_is_four_pixels_by_two_filters() -> None:
@@ -48,7 +39,7 @@ def test_inputs_of_a_patch_are_copied_by_four_where_all_lie_in_the_image() -> No
         counted["clipped rows"] += 1  # 18 is no multiple of 4
     done = work(KernelChoice(Kernel.TILE, Encoding.RAW, 5), LAYER)
     assert {kind: done[kind] for kind in counted} == counted
-    wider = replace(LAYER, channels=8)
+    wider = replace(LAYER, shape=replace(SHAPE, image=(9, 11, 8)))
     assert work(KernelChoice(Kernel.TILE, Encoding.RAW, 5), wider)["clipped rows"] == 9 * 11 * 3 - 9 * (9 * 3 - 2)
 
 
@@ -65,8 +56,8 @@ def test_products_outside_the_image_are_left_out() -> None:
 def test_a_band_is_widened_for_each_group_of_filters() -> None:
     done = work(KernelChoice(Kernel.BAND, Encoding.CODED, 2, 4), LAYER)
     rows = 6 + 6 + 3  # bands of 4, 4 and 1 output rows
-    assert done["widened rows"] == 3 * rows * 2  # 6 channels are two times 4
-    assert done["widened words"] == 3 * rows * 4 * (11 + 2)  # in 4 pairs, rows of 11 and 2 beside
+    assert done["widened rows"] == 3 * rows
+    assert done["widened words"] == 3 * rows * 4 * (11 + 2)  # 6 channels in 4 pairs, rows of 11 and 2 beside
     assert done["filter bands"] == 5 * 3
     assert done["tiles"] == 9 * 2 * 5
     assert done["steps"] == 9 * 2 * 70
@@ -83,15 +74,35 @@ def test_outputs_of_a_band_that_may_not_overlap_are_loose() -> None:
     choice = KernelChoice(Kernel.BAND, Encoding.CODED, 5, 9)
     done = work(choice, replace(LAYER, residual=True))
     assert (done["loose tiles"], done["loose outputs"]) == (5 * 9, 5 * 9 * 3)
-    narrow = work(choice, replace(LAYER, input_size=(9, 6), output_size=(9, 6)))
+    narrow = work(choice, replace(LAYER, shape=replace(SHAPE, image=(9, 6, 6), output=(9, 6, 5))))
     assert (narrow["tiles"], narrow["loose tiles"], narrow["loose outputs"]) == (5 * 9, 5 * 9, 5 * 9 * 6)
 
 
 def test_rows_of_a_point_convolution_are_one_row_of_a_band() -> None:
-    point = Layer((6, 5), (6, 5), 4, 3, 1, (1, 1), (1, 1), (0, 0), nonzeros=6, entries=5)
+    point = Layer(Shape((6, 5, 4), (6, 5, 3), POINT, 1, flatten=False), nonzeros=6, entries=5)
     band = work(KernelChoice(Kernel.BAND, Encoding.INDEXED, 3, 4), point)
     assert band["tiles"] == (3 + 2) * 3  # 20 and 10 pixels
     assert band["widened words"] == 2 * (20 + 10)
+
+
+def test_a_depthwise_band_decodes_and_widens_anew() -> None:
+    shape = Shape((9, 11, 6), (9, 11, 6), Window((3, 3), (1, 1), (1, 1)), 6, flatten=False)
+    layer = Layer(shape, nonzeros=20, entries=0)
+    done = work(KernelChoice(Kernel.DEPTHWISE, Encoding.BITMAP, 1, 4), layer)
+    assert (done["bitmap weights"], done["bitmap nonzeros"], done["channels"]) == (3 * 54, 3 * 20, 3 * 6)
+    # Rows of 4 outputs are joined, 12 values from one to the next: 47, 47 and 11 outputs.
+    assert (done["listed tiles"], done["tiles"]) == (6 + 6 + 2, 6 * 14)
+    assert done["widened values"] == (6 + 6 + 3) * 11 * 6
+    assert done["loose products"] == 0
+    loose = work(KernelChoice(Kernel.DEPTHWISE, Encoding.BITMAP, 1, 4), replace(layer, residual=True))
+    assert (loose["tiles"], loose["loose products"]) == (0, 99 * 6 * 9)
+
+
+def test_taps_of_a_dilated_kernel_in_the_image() -> None:
+    window = Window((3, 1), (1, 1), (2, 0), (2, 1))
+    layer = Layer(Shape((5, 4, 2), (5, 4, 2), window, 1, flatten=False), nonzeros=1, entries=1)
+    expected = [[tap for tap in range(3) if 0 <= y - 2 + 2 * tap < 5] for y in range(5)]
+    assert [list(taps) for taps in layer.taps_inside(0)] == expected
 
 
 @pytest.mark.parametrize("kernel", Kernel)
@@ -120,7 +131,7 @@ def test_a_layer_of_a_graph_is_flattened_as_the_convolution_reads_it() -> None:
         (Tensor(2, 4, 5, 1.0, 0), Tensor(1, 1, 7, 1.0, 0), Tensor(1, 1, 7, 1.0, 0)), (convolution,), 0, 1
     )
     layer = layer_of(graph, convolution)
-    assert (layer.input_size, layer.channels, layer.filters) == ((1, 1), 40, 7)
+    assert (layer.shape.image, layer.shape.filters, layer.shape.flatten) == ((1, 1, 40), 7, True)
     assert (layer.nonzeros, layer.entries, layer.weights) == (13, 7, 280)
-    assert layer.residual and layer.is_point
+    assert layer.residual and layer.shape.is_point
     assert work(KernelChoice(Kernel.VECTOR, Encoding.RAW), layer)["steps"] == 10 * 4  # 40 inputs, 4 pairs of filters
