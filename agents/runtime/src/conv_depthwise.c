@@ -25,6 +25,13 @@ typedef struct {
     uint32_t count;
 } output_rows;
 
+typedef struct {
+    uint32_t first;   /* row of the image */
+    uint32_t count;
+    uint32_t skipped; /* of the band's rows, which lie above the image */
+    int all;          /* whether the band has no other rows */
+} rows_inside;
+
 static void add_tile(
     const planes_work *work, uint32_t row, uint32_t position, const output_rows *band, dcc_depthwise_tile *tile) {
     const dcc_conv_job *const job = work->job;
@@ -52,8 +59,6 @@ static void list_tiles(planes_work *work, const output_rows *band) {
 #if DCC_DSP
     const int8_t *y = work->job->y + (size_t)band->first * width * work->job->output_channels;
     work->outside = (uint32_t)work->sink - (uint32_t)y;
-#else
-    work->outside = UINT32_MAX;
 #endif
     for (row = 0u; row < rows; row++) {
         uint32_t position;
@@ -66,43 +71,62 @@ static void list_tiles(planes_work *work, const output_rows *band) {
 
 /* Fills the planes with what lies outside the image. */
 static void clear(const planes_work *work) {
-    const int16_t outside = (int16_t)work->job->input_zero_point;
-    uint32_t i;
-    for (i = 0u; i < DCC_DEPTHWISE_CHANNELS * work->plane_size; i++) work->planes[i] = outside;
+    const uint32_t outside = (uint16_t)work->job->input_zero_point;
+    uint32_t *word = (uint32_t *)(void *)work->planes;
+    uint32_t *const end = (uint32_t *)(void *)work->taps;
+    for (; word < end; word += 4) {
+        word[0] = outside << 16 | outside;
+        word[1] = outside << 16 | outside;
+        word[2] = outside << 16 | outside;
+        word[3] = outside << 16 | outside;
+    }
 }
 
-static void widen(const planes_work *work, const output_rows *band, uint32_t channel, uint32_t count) {
-    const dcc_conv_job *const job = work->job;
+/* What the image has of a band's rows. */
+static rows_inside inside_of(const dcc_conv_job *job, const output_rows *band) {
     const dcc_axis *const axis = &job->window.y;
+    const uint32_t padding = (uint32_t)axis->padding;
+    const uint32_t origin = band->first * (uint32_t)axis->stride;
+    const uint32_t all = (band->count - 1u) * (uint32_t)axis->stride + (uint32_t)axis->kernel;
+    const uint32_t beyond = origin + all > padding ? origin + all - padding : 0u;
+    rows_inside rows;
+    rows.first = origin > padding ? origin - padding : 0u;
+    rows.count = beyond < job->input_height ? beyond : job->input_height;
+    rows.count = rows.count > rows.first ? rows.count - rows.first : 0u;
+    rows.skipped = rows.first + padding - origin;
+    rows.all = rows.count == all;
+    return rows;
+}
+
+static void widen(const planes_work *work, const rows_inside *rows, uint32_t channel, uint32_t count) {
+    const dcc_conv_job *const job = work->job;
     const uint32_t row_bytes = job->input_width * job->input_channels;
+    const int8_t *image = job->x + (size_t)rows->first * row_bytes + channel;
+    int16_t *to = work->planes + rows->skipped * work->rows.pitch + work->rows.margin;
     uint32_t row;
-    for (row = 0u; row < (band->count - 1u) * (uint32_t)axis->stride + (uint32_t)axis->kernel; row++) {
-        const uint32_t at = band->first * (uint32_t)axis->stride + row - (uint32_t)axis->padding; /* huge above */
-        int16_t *to = work->planes + row * work->rows.pitch + work->rows.margin;
-        const int8_t *x = job->x + at * row_bytes + channel;
-        uint32_t left = work->rows.columns;
-        if (at >= job->input_height) continue;
+    if (rows->count == 0u || work->rows.columns == 0u) return;
 #if DCC_DSP
-        if (count == DCC_DEPTHWISE_CHANNELS) {
-            const uint32_t plane = work->plane_size;
-            for (; left >= 2u; left -= 2u, to += 2) {
-                const uint32_t first = dcc_word(x);
-                const uint32_t second = dcc_word(x + job->input_channels);
-                const uint32_t first_even = dcc_sxtb16(first);
-                const uint32_t second_even = dcc_sxtb16(second);
-                const uint32_t first_odd = dcc_sxtb16_8(first);
-                const uint32_t second_odd = dcc_sxtb16_8(second);
-                *(uint32_t *)(void *)to = dcc_pkhbt(first_even, second_even);
-                *(uint32_t *)(void *)(to + plane) = dcc_pkhbt(first_odd, second_odd);
-                *(uint32_t *)(void *)(to + 2u * plane) = dcc_pkhtb(second_even, first_even);
-                *(uint32_t *)(void *)(to + 3u * plane) = dcc_pkhtb(second_odd, first_odd);
-                x += 2u * job->input_channels;
-            }
-        }
+    if (count == DCC_DEPTHWISE_CHANNELS) {
+        dcc_depthwise_image run;
+        run.x = image;
+        run.channels = job->input_channels;
+        run.to = to;
+        run.plane_bytes = 2u * work->plane_size;
+        run.columns = work->rows.columns;
+        run.row_step = row_bytes - work->rows.columns * job->input_channels;
+        run.to_step = 2u * (work->rows.pitch - dcc_depthwise_even(work->rows.columns));
+        run.rows = rows->count;
+        run.outside = (uint8_t)job->input_zero_point * 0x01010101u;
+        dcc_depthwise_widen(&run);
+        return;
+    }
 #endif
-        for (; left > 0u; left--, x += job->input_channels, to++) {
+    for (row = 0u; row < rows->count; row++, image += row_bytes, to += work->rows.pitch) {
+        const int8_t *x = image;
+        uint32_t column;
+        for (column = 0u; column < work->rows.columns; column++, x += job->input_channels) {
             uint32_t i;
-            for (i = 0u; i < count; i++) to[i * work->plane_size] = x[i];
+            for (i = 0u; i < count; i++) to[column + i * work->plane_size] = x[i];
         }
     }
 }
@@ -177,7 +201,7 @@ static void run_fast(
 }
 #endif
 
-static void run_band(const planes_work *work, const output_rows *band) {
+static void run_band(const planes_work *work, const output_rows *band, const rows_inside *rows) {
     const dcc_conv_job *const job = work->job;
     const uint32_t taps = (uint32_t)(job->window.y.kernel * job->window.x.kernel);
     dcc_weights weights = job->weights;
@@ -187,7 +211,7 @@ static void run_band(const planes_work *work, const output_rows *band) {
         const uint32_t left = job->input_channels - channel;
         const uint32_t count = left < DCC_DEPTHWISE_CHANNELS ? left : DCC_DEPTHWISE_CHANNELS;
         uint32_t i;
-        widen(work, band, channel, count);
+        widen(work, rows, channel, count);
         dcc_take_weights(&weights, work->taps, count * taps);
 #if DCC_DSP
         if (variant_of(job) >= 0) {
@@ -210,15 +234,20 @@ void dcc_conv_depthwise(const dcc_conv_job *job) {
     work.job = job;
     work.rows = dcc_depthwise_rows_of(&job->window, job->input_width, job->output_width);
     work.plane_size = (uint32_t)dcc_depthwise_plane(&work.rows, &job->window, job->rows_at_once);
+    work.outside = UINT32_MAX;
     work.planes = (int16_t *)(void *)job->scratch;
     work.taps = work.planes + DCC_DEPTHWISE_CHANNELS * work.plane_size;
     work.tiles = (dcc_depthwise_tile *)(void *)(work.taps + DCC_DEPTHWISE_CHANNELS * taps);
     work.sink = (uint8_t *)(work.tiles + dcc_depthwise_tiles(&work.rows, job->output_width, job->rows_at_once)) + 4;
     for (band.first = 0u; band.first < job->output_height; band.first += band.count) {
         const uint32_t left = job->output_height - band.first;
+        const uint32_t before = band.first == 0u ? 0u : band.count;
+        rows_inside rows;
         band.count = left < job->rows_at_once ? left : job->rows_at_once;
-        list_tiles(&work, &band);
-        clear(&work);
-        run_band(&work, &band);
+        rows = inside_of(job, &band);
+        /* Most bands need neither: their tiles are those of the band before, and they overwrite all that it wrote. */
+        if (band.count != before || job->output_width % DCC_DEPTHWISE_OUTPUTS != 0u) list_tiles(&work, &band);
+        if (band.first == 0u || !rows.all) clear(&work);
+        run_band(&work, &band, &rows);
     }
 }

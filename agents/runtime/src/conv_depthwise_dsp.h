@@ -8,6 +8,79 @@
 
 #include "conv_depthwise.h"
 
+/* The part of an image that is widened. The assembly knows it by offsets. */
+typedef struct {
+    const int8_t *x;
+    uint32_t channels; /* bytes from pixel to pixel */
+    int16_t *to;       /* in the first plane */
+    uint32_t plane_bytes;
+    uint32_t columns;
+    uint32_t row_step; /* bytes from a row's last pixel to the next row */
+    uint32_t to_step;
+    uint32_t rows;
+    uint32_t outside; /* 4 int8; what a row with an odd number of columns is filled up with */
+} dcc_depthwise_image;
+
+/* Widens 4 channels into 4 planes, 2 pixels at a time. */
+__attribute__((naked, noinline, unused)) static void dcc_depthwise_widen(
+    __attribute__((unused)) const dcc_depthwise_image *image) {
+    __asm volatile(
+        "push {r4-r11, lr}\n"
+        "ldr r9, [r0, #32]\n"
+        "ldr r11, [r0, #28]\n"
+        "mov r8, r0\n"
+        "ldr r4, [r0, #12]\n"
+        "ldm r8, {r0, r1, r2}\n"
+        "add r3, r2, r4\n"
+        "add r12, r3, r4\n"
+        "add lr, r12, r4\n"
+        "push {r8}\n"
+
+        "1:\n" /* a row */
+        "ldr r8, [sp]\n"
+        "ldr r10, [r8, #16]\n"
+        "subs r10, #2\n"
+        "bmi 4f\n"
+        "2:\n"
+        "ldr r4, [r0]\n"
+        "ldr r5, [r0, r1]\n"
+        "add r0, r0, r1, lsl #1\n"
+        "3:\n"
+        "sxtb16 r6, r4\n"
+        "sxtb16 r7, r5\n"
+        "sxtb16 r4, r4, ror #8\n"
+        "sxtb16 r5, r5, ror #8\n"
+        "pkhbt r8, r6, r7, lsl #16\n"
+        "pkhtb r7, r7, r6, asr #16\n"
+        "pkhbt r6, r4, r5, lsl #16\n"
+        "pkhtb r5, r5, r4, asr #16\n"
+        "str r8, [r2], #4\n"
+        "str r6, [r3], #4\n"
+        "str r7, [r12], #4\n"
+        "str r5, [lr], #4\n"
+        "subs r10, #2\n"
+        "bpl 2b\n"
+        "4:\n"
+        "cmn r10, #1\n"
+        "bne 5f\n"
+        "ldr r4, [r0]\n"
+        "add r0, r1\n"
+        "mov r5, r9\n"
+        "b 3b\n"
+        "5:\n"
+        "ldr r8, [sp]\n"
+        "ldrd r4, r5, [r8, #20]\n"
+        "add r0, r4\n"
+        "add r2, r5\n"
+        "add r3, r5\n"
+        "add r12, r5\n"
+        "add lr, r5\n"
+        "subs r11, #1\n"
+        "bne 1b\n"
+        "add sp, #4\n"
+        "pop {r4-r11, pc}\n");
+}
+
 /* Weights of a kernel row as (0, 1) and (1, 2); shifted left by the accumulator shift. */
 typedef struct {
     uint32_t weights[3][2];
