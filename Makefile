@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-DEBIAN_PACKAGES := clang dataset-fashion-mnist gcc gcc-aarch64-linux-gnu gcc-arm-none-eabi libc6-dev \
+DEBIAN_PACKAGES := clang cmake dataset-fashion-mnist gcc gcc-aarch64-linux-gnu gcc-arm-none-eabi libc6-dev \
   libc6-dev-arm64-cross libclang-rt-14-dev libnewlib-arm-none-eabi make openssh-client openssh-server prometheus \
   python3-venv qemu-system-arm qemu-user-static
 
