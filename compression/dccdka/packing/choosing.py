@@ -56,6 +56,16 @@ class Workload:
                 if refusal(choice, self.shape) is None:
                     yield choice
 
+    def check(self, name: str, choice: KernelChoice) -> None:
+        """Raises PackingError, beginning with the name, where the choice is not feasible."""
+        why = refusal(choice, self.shape)
+        if why is None and choice.encoding not in self.forms:
+            why = f"its weights cannot be {choice.encoding.name}"
+        if why is None and choice.kernel in NARROW_SUMS and self.magnitude > MAX_MAGNITUDE:
+            why = f"its weights are too large for {choice.kernel.name}"
+        if why is not None:
+            raise PackingError(f"{name}: {why}")
+
     def small_encodings(self) -> list[Encoding]:
         """Those whose size is about that of the smallest."""
         most = _ALIKE * min(form.bytes for form in self.forms.values())

@@ -48,6 +48,8 @@ def pack(graph: IntegerGraph, costs: KernelCosts | None = None, choose: Choose |
         choices = choose_kernels(graph, workloads, plan, costs or packaged_costs())
     else:
         choices = {i: choose(i, _convolution(graph, i), list(own.feasible())) for i, own in workloads.items()}
+    for i, choice in choices.items():
+        workloads[i].check(f"operator {i}", choice)
     scratch = {i: own.scratch(choices[i]) for i, own in workloads.items()}
     arena_bytes = plan.arena_bytes(scratch)
     _check_limit("arena bytes", arena_bytes, layout.MAX_BYTES)

@@ -15,6 +15,8 @@ DEPTHWISE = Shape((9, 11, 6), (5, 6, 6), Window((3, 3), (2, 2), (1, 1)), 6, Fals
 FLAT = Shape((1, 1, 99), (1, 1, 5), POINT, 1, True)
 WHOLE = Shape((3, 4, 6), (1, 1, 5), Window((3, 4), (2, 2), (0, 0)), 1, False)
 POINTWISE = Shape((9, 11, 6), (9, 11, 5), POINT, 1, False)
+LONG_ROWS = Shape((1, 9, 40000), (1, 9, 1), Window((1, 3), (1, 1), (0, 1)), 1, False)
+DILATED = Shape((9, 11, 6), (9, 11, 5), Window((3, 3), (1, 1), (1, 1), (1, 2)), 1, False)
 NONZEROS, ENTRIES = np.array([3, 9, 0, 2, 5]), np.array([2, 6, 0, 2, 4])
 
 RAW, INDEXED, CODED = Encoding.RAW, Encoding.INDEXED, Encoding.CODED
@@ -54,7 +56,7 @@ def test_the_band_of_a_stride_has_as_many_phases():
     [
         (KernelChoice(Kernel.GENERAL, RAW), PLAIN),
         (KernelChoice(Kernel.GENERAL, INDEXED, 2), PLAIN),
-        (KernelChoice(Kernel.GENERAL, INDEXED), Shape((1, 9, 40000), (1, 9, 1), Window((1, 3), (1, 1), (0, 1)), 1, False)),
+        (KernelChoice(Kernel.GENERAL, INDEXED), LONG_ROWS),
         (KernelChoice(Kernel.TILE, RAW, 3), PLAIN),  # odd, and not all
         (KernelChoice(Kernel.TILE, RAW, 6), PLAIN),
         (KernelChoice(Kernel.TILE, RAW, 4, 2), PLAIN),
@@ -63,7 +65,7 @@ def test_the_band_of_a_stride_has_as_many_phases():
         (KernelChoice(Kernel.BAND, RAW, 4), PLAIN),
         (KernelChoice(Kernel.BAND, INDEXED, 0), PLAIN),
         (KernelChoice(Kernel.BAND, INDEXED, 1, 10), PLAIN),
-        (KernelChoice(Kernel.BAND, INDEXED), Shape((9, 11, 6), (9, 11, 5), Window((3, 3), (1, 1), (1, 1), (1, 2)), 1, False)),
+        (KernelChoice(Kernel.BAND, INDEXED), DILATED),
         (KernelChoice(Kernel.BAND, INDEXED), FLAT),
         (KernelChoice(Kernel.DEPTHWISE, INDEXED), PLAIN),
         (KernelChoice(Kernel.DEPTHWISE, INDEXED), Shape((9, 11, 6), (9, 11, 12), SAME, 6, False)),

@@ -44,7 +44,7 @@ def test_frequencies_leave_no_symbol_empty(zeros, n):
 
 
 def test_a_stream_by_hand():
-    # f = 2048 of 4096 for a zero, one code with the other half: each of 16 weights takes exactly a bit, together a word.
+    # f = 2048 of 4096 for a zero, one code with the other half: each of 16 weights takes a bit, all together a word.
     codes = np.array([0, 7, 7, 0] * 4, np.uint8)
     state, words = 1 << 16, []
     for code in codes[::-1]:
