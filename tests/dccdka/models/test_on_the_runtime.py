@@ -9,9 +9,9 @@ import torch
 
 from benchmarks import host_runtime
 from benchmarks.zoo import NORMALIZATION, RECIPES, is_bit_exact, measure, patterns, untrained, untrained_artifact
-from dccdka.lowering import lower_all_channels, remove_dead_channels
+from dccdka.lowering import lower, lower_all_channels
 from dccdka.models import NETWORKS, build_model
-from dccdka.packing import pack, to_device_input
+from dccdka.packing import pack, read_artifact, run_reference, to_device_input
 
 # Width and image (c, h, w) at which a network takes a moment.
 SMALL = {
@@ -42,10 +42,12 @@ def assert_bit_exact(driver: Path, name: str, width: int | None, shape: tuple[in
     images = patterns(shape, 4)
     inputs = to_device_input(images)
     assert is_bit_exact(driver, untrained_artifact(model, RECIPES["50%"], images), inputs)
-    graph = lower_all_channels(untrained(model, RECIPES["90%"], images), images, NORMALIZATION)
-    whole, reduced = pack(graph), pack(remove_dead_channels(graph))
+    sparse = untrained(model, RECIPES["90%"], images)
+    whole, reduced = (pack(lowered(sparse, images, NORMALIZATION)) for lowered in (lower_all_channels, lower))
     assert len(reduced) <= len(whole)
-    assert host_runtime.run(driver, reduced, inputs) == host_runtime.run(driver, whole, inputs)
+    for artifact in (whole, reduced):
+        expected = run_reference(read_artifact(artifact), inputs)
+        assert host_runtime.run(driver, artifact, inputs) == expected.tobytes()
 
 
 @pytest.mark.parametrize("name", SMALL)
