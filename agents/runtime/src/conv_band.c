@@ -24,70 +24,122 @@ typedef struct {
     uint32_t count;
 } row_range;
 
+static uint32_t pair_of(int32_t low, int32_t high) { return (uint16_t)low | (uint32_t)(uint16_t)high << 16; }
+
 #define CHUNK 64u /* weights decoded at once; a multiple of 4 */
 
-/* Appends the entries of one tap, which lies `at` bytes from a tile's origin; *before: behind the last entry's words. */
-static dcc_band_entry *list_tap(
-    const band_work *work, dcc_weights *weights, int32_t at, int32_t *before, dcc_band_entry *entry) {
-    const int32_t step = (int32_t)(4u * work->band.phases * work->band.pitch);
-    uint32_t left = work->job->input_channels;
+/* Weights in fours of neighbouring channels of one tap, filled up with 0. */
+typedef struct {
+    dcc_weights weights;
     union {
         int16_t weights[CHUNK];
         uint32_t words[CHUNK / 2u];
     } chunk;
-    while (left > 0u) {
-        const uint32_t count = left < CHUNK ? left : CHUNK;
-        const int16_t *four = chunk.weights;
-        const uint32_t *words = chunk.words;
-        uint32_t i;
-        dcc_take_weights(weights, chunk.weights, count);
-        left -= count;
-        for (i = count; i % 4u != 0u; i++) chunk.weights[i] = 0;
-        for (; i > 0u; i -= 4u, four += 4, words += 2, at += 2 * step) {
-            if ((words[0] | words[1]) != 0u) {
-                const uint32_t even = (uint16_t)four[0] | (uint32_t)(uint16_t)four[2] << 16;
-                const uint32_t odd = (uint16_t)four[1] | (uint32_t)(uint16_t)four[3] << 16;
-                if (even != 0u) {
-                    entry->weights = even;
-                    entry->delta = at - *before;
-                    *before = at + (int32_t)(4u * DCC_BAND_PIXELS);
-                    entry++;
-                }
-                if (odd != 0u) {
-                    entry->weights = odd;
-                    entry->delta = at + step - *before;
-                    *before = at + step + (int32_t)(4u * DCC_BAND_PIXELS);
-                    entry++;
-                }
+    const uint32_t *words; /* two for the next four */
+    const uint32_t *end;
+} band_fours;
+
+/* Decodes up to `count` weights: all that follow for whole fours of channels, else those of one tap. */
+static void decode_fours(band_fours *fours, uint32_t count) {
+    const uint32_t taken = count < CHUNK ? count : CHUNK;
+    uint32_t i;
+    dcc_take_weights(&fours->weights, fours->chunk.weights, taken);
+    for (i = taken; i % 4u != 0u; i++) fours->chunk.weights[i] = 0;
+    fours->words = fours->chunk.words;
+    fours->end = fours->chunk.words + i / 2u;
+}
+
+/* Entries that are being written. */
+typedef struct {
+    dcc_band_entry *next;
+    int32_t before; /* bytes from a tile's origin to behind the words of the last entry */
+} entry_list;
+
+/* Appends the entries of the next fours, the first of which lies `at` bytes from a tile's origin. */
+static void list_fours(band_fours *fours, uint32_t count, entry_list *list, int32_t at, int32_t pair_bytes) {
+    const uint32_t *words = fours->words;
+    const uint32_t *const end = words + 2u * count;
+    dcc_band_entry *entry = list->next;
+    int32_t before = list->before;
+    for (; words < end; words += 2, at += 2 * pair_bytes) {
+        if ((words[0] | words[1]) != 0u) {
+#if DCC_DSP
+            const uint32_t even = dcc_pkhbt(words[0], words[1]);
+            const uint32_t odd = dcc_pkhtb(words[1], words[0]);
+#else
+            const int16_t *const four = fours->chunk.weights + 2 * (words - fours->chunk.words);
+            const uint32_t even = pair_of(four[0], four[2]);
+            const uint32_t odd = pair_of(four[1], four[3]);
+#endif
+            if (even != 0u) {
+                entry->weights = even;
+                entry->delta = at - before;
+                before = at + (int32_t)(4u * DCC_BAND_PIXELS);
+                entry++;
+            }
+            if (odd != 0u) {
+                entry->weights = odd;
+                entry->delta = at + pair_bytes - before;
+                before = at + pair_bytes + (int32_t)(4u * DCC_BAND_PIXELS);
+                entry++;
             }
         }
     }
-    return entry;
+    fours->words = words;
+    list->next = entry;
+    list->before = before;
 }
 
-static void list_group(band_work *work, uint32_t filters, dcc_weights *weights, dcc_channels *channels) {
+/* Appends the entries of one filter. */
+static void list_filter(const band_work *work, band_fours *fours, entry_list *list) {
     const dcc_window *const window = &work->job->window;
-    const uint32_t stride = (uint32_t)window->x.stride;
-    const uint32_t row_words = dcc_band_row_words(&work->band);
-    dcc_band_entry *entry = work->entries;
-    uint32_t filter;
-    for (filter = 0u; filter < filters; filter++) {
-        int32_t before = 0;
-        uint32_t y;
-        work->channels[filter] = dcc_next_channel(channels);
-        work->starts[filter] = (uint32_t)(entry - work->entries);
-        for (y = 0u; y < (uint32_t)window->y.kernel; y++) {
-            uint32_t x;
-            for (x = 0u; x < (uint32_t)window->x.kernel; x++) {
-                const uint32_t at = y * row_words + x % stride * work->band.pitch + x / stride;
-                entry = list_tap(work, weights, (int32_t)(4u * at), &before, entry);
+    const uint32_t channels = work->job->input_channels;
+    const uint32_t pitch = work->band.pitch;
+    const int32_t pair_bytes = (int32_t)(4u * work->band.phases * pitch);
+    uint32_t undecoded = (uint32_t)(window->y.kernel * window->x.kernel) * channels;
+    uint32_t row = 0u; /* in words, as is all that follows */
+    int32_t y;
+    list->before = 0;
+    for (y = 0; y < window->y.kernel; y++, row += dcc_band_row_words(&work->band)) {
+        uint32_t column = row;
+        int32_t phase = 0;
+        int32_t x;
+        for (x = 0; x < window->x.kernel; x++) {
+            uint32_t at = column + (uint32_t)phase * pitch;
+            uint32_t left = channels;
+            while (left > 0u) {
+                uint32_t now;
+                if (fours->words == fours->end) {
+                    const uint32_t wanted = channels % 4u == 0u ? undecoded : left;
+                    decode_fours(fours, wanted);
+                    undecoded -= wanted < CHUNK ? wanted : CHUNK;
+                }
+                now = 2u * (uint32_t)(fours->end - fours->words);
+                if (now > left) now = left;
+                list_fours(fours, (now + 3u) / 4u, list, (int32_t)(4u * at), pair_bytes);
+                at += now / 2u * work->band.phases * pitch;
+                left -= now;
+            }
+            phase++;
+            if (phase == window->x.stride) {
+                phase = 0;
+                column++;
             }
         }
     }
-    work->starts[filters] = (uint32_t)(entry - work->entries);
 }
 
-static uint32_t pair_of(int32_t low, int32_t high) { return (uint16_t)low | (uint32_t)(uint16_t)high << 16; }
+static void list_group(band_work *work, uint32_t filters, band_fours *fours, dcc_channels *channels) {
+    entry_list list;
+    uint32_t filter;
+    list.next = work->entries;
+    for (filter = 0u; filter < filters; filter++) {
+        work->channels[filter] = dcc_next_channel(channels);
+        work->starts[filter] = (uint32_t)(list.next - work->entries);
+        list_filter(work, fours, &list);
+    }
+    work->starts[filters] = (uint32_t)(list.next - work->entries);
+}
 
 static void fill(uint32_t *words, uint32_t count, uint32_t word) {
     uint32_t *const end = words + count;
@@ -170,11 +222,28 @@ typedef struct {
     size_t at;              /* of its first pixel in the output, in pixels */
 } pixel_row;
 
+typedef struct {
+    const dcc_band_entry *begin;
+    const dcc_band_entry *end;
+} filter_entries;
+
+/* Of a filter of the group: at least one. */
+static filter_entries entries_of(const band_work *work, uint32_t index) {
+    static const dcc_band_entry nothing = {0u, 0};
+    filter_entries found;
+    found.begin = work->entries + work->starts[index];
+    found.end = work->entries + work->starts[index + 1u];
+    if (found.begin == found.end) {
+        found.begin = &nothing;
+        found.end = &nothing + 1;
+    }
+    return found;
+}
+
 /* The pixels [done, end) of a row by tiles that finish what dcc_conv_job says, whatever it is. */
 static void run_pixels(const band_work *work, uint32_t filter, uint32_t index, pixel_row line, uint32_t done, uint32_t end) {
     const dcc_conv_job *const job = work->job;
-    const dcc_band_entry *const entries = work->entries + work->starts[index];
-    const dcc_band_entry *const entries_end = work->entries + work->starts[index + 1u];
+    const filter_entries entries = entries_of(work, index);
     while (done < end) {
         /* The last tile of a row that has 8 pixels ends with the row. */
         const uint32_t begin = done + DCC_BAND_PIXELS <= end || end < DCC_BAND_PIXELS ? done : end - DCC_BAND_PIXELS;
@@ -182,16 +251,15 @@ static void run_pixels(const band_work *work, uint32_t filter, uint32_t index, p
         int32_t sums[DCC_BAND_PIXELS];
 #if DCC_DSP
         dcc_band_tiles tiles = {0};
-        tiles.entries = entries;
-        tiles.end = entries_end;
-        tiles.count = (uint32_t)(entries_end - entries);
+        tiles.entries = entries.begin;
+        tiles.end = entries.end;
         tiles.origin = line.origin + begin;
         tiles.accumulator_shift = DCC_BAND_SUMS;
         tiles.y = sums;
-        if (tiles.count > 0u) dcc_band_run(&tiles);
-        else
+        dcc_band_run(&tiles);
+#else
+        dcc_band_sums(entries.begin, entries.end, line.origin + begin, sums);
 #endif
-        dcc_band_sums(entries, entries_end, line.origin + begin, sums);
         for (; done < stop; done++) {
             const size_t at = (line.at + done) * job->output_channels + filter;
             job->y[at] = dcc_finish(job, &work->channels[index], sums[done - begin], at);
@@ -213,10 +281,10 @@ static void run_tiles(
     const dcc_conv_job *const job = work->job;
     const dcc_residual *const residual = &job->residual;
     const uint32_t row_words = dcc_band_row_words(&work->band);
+    const filter_entries entries = entries_of(work, index);
     dcc_band_tiles run = {0};
-    run.entries = work->entries + work->starts[index];
-    run.end = work->entries + work->starts[index + 1u];
-    run.count = (uint32_t)(run.end - run.entries);
+    run.entries = entries.begin;
+    run.end = entries.end;
     run.origin = first.origin;
     run.multiplier = work->channels[index].multiplier;
     run.bias = work->channels[index].bias;
@@ -251,7 +319,7 @@ static void run_filter(const band_work *work, uint32_t filter, uint32_t index, r
     line.origin = work->words;
     line.at = (size_t)output.first * job->output_width;
 #if DCC_DSP
-    if (is_fast(job) && width >= DCC_BAND_PIXELS && work->starts[index] < work->starts[index + 1u]) {
+    if (is_fast(job) && width >= DCC_BAND_PIXELS) {
         const uint32_t tiles = width / DCC_BAND_PIXELS;
         done = tiles * DCC_BAND_PIXELS;
         run_tiles(work, filter, index, line, tiles, height, width);
@@ -270,11 +338,13 @@ static void run_filter(const band_work *work, uint32_t filter, uint32_t index, r
 }
 
 void dcc_conv_band(const dcc_conv_job *job) {
-    dcc_weights weights = job->weights;
     dcc_channels channels = job->channels;
+    band_fours weights;
     band_work work;
     uint32_t band_words;
     uint32_t first;
+    weights.weights = job->weights;
+    weights.words = weights.end = weights.chunk.words;
     work.job = job;
     work.band = dcc_band_of(job);
     band_words = dcc_band_row_words(&work.band);

@@ -58,7 +58,7 @@ typedef struct {
     const dcc_band_entry *entries; /* at least one */
     const uint32_t *origin;        /* of the first tile */
     const dcc_band_entry *end;
-    uint32_t count; /* of entries; the assembly makes it where its first jump goes */
+    uint32_t jump; /* made by the assembly */
     int32_t multiplier;
     int32_t bias;
     uint32_t fraction_bits;
@@ -91,8 +91,9 @@ __attribute__((naked, noinline, unused)) static void dcc_band_run(__attribute__(
         "mov r12, sp\n"
         "ldm r0!, {r1-r8, r10, r11}\n"
         "stm r12!, {r1-r8, r10, r11}\n"
-        "subs r4, #1\n"
-        "and r4, #7\n"
+        "subs r4, r3, r1\n"
+        "subs r4, #8\n"
+        "ubfx r4, r4, #3, #3\n"
         "movs r9, #42\n"
         "mul r4, r9\n"
         "adr r9, 3f\n"

@@ -40,6 +40,7 @@ static inline dcc_depthwise_rows dcc_depthwise_rows_of(
     rows.columns = beyond < input_width ? beyond : input_width;
     rows.pitch = rows.columns + padding;
     if (rows.pitch < beyond) rows.pitch = beyond;
+    if (rows.pitch < output_width) rows.pitch = output_width;
     rows.pitch = dcc_depthwise_even(rows.pitch);
     rows.joined = stride == 1u && window->y.stride == 1 && output_width % DCC_DEPTHWISE_OUTPUTS != 0u;
     return rows;

@@ -119,7 +119,7 @@ def depthwise_planes(rows_at_once: int, shape: Shape) -> tuple[int, int]:
     (kernel_y, kernel_x), (stride_y, stride_x) = shape.window.kernel, shape.window.stride
     input_width, width, padding = shape.image[1], shape.output[1], shape.window.padding[1]
     beyond = max(0, (width - 1) * stride_x + kernel_x - padding)
-    pitch = up(max(min(beyond, input_width) + padding, beyond), 2)
+    pitch = up(max(min(beyond, input_width) + padding, beyond, width), 2)
     plane = up(padding, 2) + ((rows_at_once - 1) * stride_y + kernel_y) * pitch + 8 * stride_x
     if shape.window.stride == (1, 1) and width % 8:
         return plane, up((rows_at_once - 1) * pitch + width, 8) // 8

@@ -44,7 +44,7 @@ def random_job(rng: np.random.Generator, *, plain_clamp: bool) -> Job:
     """Of any shape that BAND takes; small."""
     kernel = tuple(int(n) for n in rng.choice([1, 1, 2, 3, 3, 5], 2))
     stride = tuple(int(n) for n in rng.choice([1, 1, 2, 3], 2))
-    padding = tuple(int(rng.integers(0, k)) for k in kernel)
+    padding = tuple(int(rng.integers(0, k + 2)) for k in kernel)
     size = tuple(int(n) for n in rng.integers(1, (9, 24)))
     if rng.random() < 0.15:  # each pixel sees itself alone
         kernel, stride, padding, output = (1, 1), (1, 1), (0, 0), size

@@ -28,7 +28,7 @@ def scratch_bytes(job: Job) -> int:
     channels, ky, kx, _ = job.weights.shape
     (sy, sx), padding, (_, width), rows = job.stride, job.padding[1], job.output_size, job.rows_at_once
     beyond = max(0, (width - 1) * sx + kx - padding)
-    pitch = _up(max(min(beyond, job.x.shape[1]) + padding, beyond), 2)
+    pitch = _up(max(min(beyond, job.x.shape[1]) + padding, beyond, width), 2)
     plane = _up(padding, 2) + ((rows - 1) * sy + ky) * pitch + 8 * sx
     joined = job.stride == (1, 1) and width % 8 != 0
     tiles = _up((rows - 1) * pitch + width, 8) // 8 if joined else rows * (_up(width, 8) // 8)
@@ -43,9 +43,9 @@ def random_job(rng: np.random.Generator, *, fast: bool) -> Job:
     """Of any shape that DEPTHWISE takes; small. fast: most likely one that the DSP code has a loop for."""
     kernel = (3, 3) if fast else tuple(int(n) for n in rng.choice([1, 2, 3, 4, 5], 2))
     stride = tuple(int(n) for n in rng.choice([1, 1, 2, 3] if not fast else [1, 2], 2))
-    padding = tuple(int(rng.integers(0, k)) for k in kernel)
+    padding = tuple(int(rng.integers(0, k + 2)) for k in kernel)
     if fast and stride[1] == 1:
-        padding = (padding[0], 1)
+        padding = (padding[0], int(rng.choice([1, 1, 3])))
     size = tuple(int(n) for n in rng.integers(1, (9, 40)))
     output = tuple(max(1, (n + 2 * p - k) // s + 1) for n, p, k, s in zip(size, padding, kernel, stride, strict=True))
     channels = int(rng.choice([1, 3, 4, 8, 9]))
