@@ -17,24 +17,35 @@ typedef struct {
 
 void dcc_start_bits(dcc_bits *bits, const uint8_t *begin, const uint8_t *end);
 
-/* The next `count` bits, 0 <= count <= 24. A byte is touched only when one of its bits is wanted. */
+/* The next `count` bits, 0 <= count <= 24. */
 uint32_t dcc_take_bits(dcc_bits *bits, uint32_t count);
 
-/* The same, for where it is quicker than a call. */
-static inline uint32_t dcc_take_bits_inline(dcc_bits *bits, uint32_t count) {
+/* The next `count` bits, 0 <= count <= 8, for where it is quicker than a call. */
+static inline uint32_t dcc_take_few_bits(dcc_bits *bits, uint32_t count) {
     uint32_t value;
-    while (bits->available < count) {
-        if (bits->next != bits->end) {
-            bits->buffer |= (uint32_t)*bits->next++ << bits->available;
+    if (bits->available < count) {
+        if (bits->end - bits->next >= 2) {
+            bits->buffer |= ((uint32_t)bits->next[0] | ((uint32_t)bits->next[1] << 8)) << bits->available;
+            bits->next += 2;
+            bits->available += 16u;
         } else {
-            bits->missing++;
+            if (bits->next != bits->end) {
+                bits->buffer |= (uint32_t)*bits->next++ << bits->available;
+            } else {
+                bits->missing++;
+            }
+            bits->available += 8u;
         }
-        bits->available += 8u;
     }
     value = bits->buffer & ((1u << count) - 1u);
     bits->buffer >>= count;
     bits->available -= count;
     return value;
+}
+
+/* Whether what was taken ends in the last byte. */
+static inline int dcc_bits_ended(const dcc_bits *bits) {
+    return bits->next == bits->end && bits->available < 8u && bits->missing == 0u;
 }
 
 #endif

@@ -75,7 +75,6 @@ static uint32_t refill(uint32_t state, dcc_bits *words) {
 
 static void take_coded(dcc_weights *weights, int16_t *into, uint32_t count) {
     const dcc_weight_tables *const tables = weights->tables;
-    const uint8_t *const codebook = weights->codebook;
     const uint32_t zero = tables->cumulative[0];
     uint32_t state = weights->state;
     int16_t *const end = into + count;
@@ -86,10 +85,12 @@ static void take_coded(dcc_weights *weights, int16_t *into, uint32_t count) {
             state = zero * rest + slot;
             *into = 0;
         } else {
-            const uint16_t *symbol = tables->cumulative + tables->buckets[slot >> BUCKET_SHIFT];
-            while (slot >= *symbol) symbol++;
-            state = (uint32_t)(*symbol - symbol[-1]) * rest + slot - symbol[-1];
-            *into = dcc_weight_of(codebook, (uint32_t)(symbol - tables->cumulative) - 1u, weights->zero_point);
+            uint32_t symbol = tables->buckets[slot >> BUCKET_SHIFT];
+            uint32_t first;
+            while (slot >= tables->cumulative[symbol]) symbol++;
+            first = tables->cumulative[symbol - 1u];
+            state = (tables->cumulative[symbol] - first) * rest + slot - first;
+            *into = tables->weights[symbol - 1u];
         }
         if (state < DCC_LAST_STATE) state = refill(state, &weights->indices);
     }

@@ -13,15 +13,15 @@ const uint8_t *dcc_open_codebook(
     weights->zero_point = form->zero_point;
     weights->index_bits = form->index_bits;
     weights->state = DCC_LAST_STATE;
-    weights->codebook = begin;
-    if (bytes == 0u) {
-        weights->codebook = NULL;
-    } else if (form->code_bits < 8u) {
+    weights->codebook = bytes != 0u ? begin : NULL;
+    if (form->index_bits <= DCC_TABLE_BITS) {
         dcc_bits codes;
         uint32_t i;
         dcc_start_bits(&codes, begin, end);
-        for (i = 0u; i < 1u << form->index_bits; i++) tables->codes[i] = (uint8_t)dcc_take_bits(&codes, form->code_bits);
-        weights->codebook = tables->codes;
+        for (i = 0u; i < 1u << form->index_bits; i++) {
+            const uint32_t code = bytes != 0u ? dcc_take_bits(&codes, form->code_bits) : i;
+            tables->weights[i] = (int16_t)((int32_t)code - form->zero_point);
+        }
     }
     return begin + bytes;
 }
@@ -37,14 +37,28 @@ static int open_indexed(
     return 1;
 }
 
+/* The weight of an index that is not in the table. */
+static int16_t weight_of(const dcc_weights *weights, uint32_t index) {
+    const uint32_t code = weights->codebook != NULL ? weights->codebook[index] : index;
+    return (int16_t)((int32_t)code - weights->zero_point);
+}
+
 static void take_indexed(dcc_weights *weights, int16_t *into, uint32_t count) {
-    dcc_bits indices = weights->indices;
-    const uint8_t *const codebook = weights->codebook;
     const uint32_t index_bits = weights->index_bits;
-    const int32_t zero_point = weights->zero_point;
     int16_t *const end = into + count;
-    while (into != end) *into++ = dcc_weight_of(codebook, dcc_take_bits_inline(&indices, index_bits), zero_point);
-    weights->indices = indices;
+    if (index_bits <= DCC_TABLE_BITS) {
+        const int16_t *const table = weights->tables->weights;
+        dcc_bits indices = weights->indices;
+        while (into != end) *into++ = table[dcc_take_few_bits(&indices, index_bits)];
+        weights->indices = indices;
+    } else if (index_bits == 8u && count <= (uint32_t)(weights->indices.end - weights->indices.next)) {
+        const uint8_t *next = weights->indices.next;
+        const int32_t zero_point = weights->zero_point;
+        while (into != end) *into++ = (int16_t)(*next++ - zero_point);
+        weights->indices.next = next;
+    } else {
+        while (into != end) *into++ = weight_of(weights, dcc_take_few_bits(&weights->indices, index_bits));
+    }
 }
 
 const dcc_encoding dcc_encoding_indexed = {open_indexed, take_indexed};
@@ -62,21 +76,18 @@ static int open_bitmap(
 }
 
 static void take_bitmap(dcc_weights *weights, int16_t *into, uint32_t count) {
+    const int16_t *const table = weights->index_bits <= DCC_TABLE_BITS ? weights->tables->weights : NULL;
     dcc_bits bitmap = weights->bitmap;
-    dcc_bits indices = weights->indices;
-    const uint8_t *const codebook = weights->codebook;
-    const uint32_t index_bits = weights->index_bits;
-    const int32_t zero_point = weights->zero_point;
     int16_t *const end = into + count;
-    while (into != end) {
-        int16_t weight = 0;
-        if (dcc_take_bits_inline(&bitmap, 1u) != 0u) {
-            weight = dcc_weight_of(codebook, dcc_take_bits_inline(&indices, index_bits), zero_point);
+    for (; into != end; into++) {
+        if (dcc_take_few_bits(&bitmap, 1u) == 0u) {
+            *into = 0;
+        } else {
+            const uint32_t index = dcc_take_few_bits(&weights->indices, weights->index_bits);
+            *into = table != NULL ? table[index] : weight_of(weights, index);
         }
-        *into++ = weight;
     }
     weights->bitmap = bitmap;
-    weights->indices = indices;
 }
 
 const dcc_encoding dcc_encoding_bitmap = {open_bitmap, take_bitmap};

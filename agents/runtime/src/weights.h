@@ -19,22 +19,22 @@ typedef struct {
     int32_t zero_point;
 } dcc_weight_form;
 
-#define DCC_SMALL_CODES 64u /* that a codebook of codes below 8 bits has at most, and a CODED one of any codes */
+#define DCC_TABLE_BITS 6u /* of an index; a CODED one has no more */
 #define DCC_BUCKET_BITS 6u
 
 /* What decoding looks up; it has to last as long as the weights. */
 typedef struct {
-    uint8_t codes[DCC_SMALL_CODES];            /* where they have fewer than 8 bits */
-    uint16_t cumulative[DCC_SMALL_CODES + 1u]; /* CODED: frequencies in 4096 of the zero and of all codes before */
-    uint8_t buckets[1u << DCC_BUCKET_BITS];    /* CODED: for the highest bits of a slot, the first symbol it can be */
+    int16_t weights[1u << DCC_TABLE_BITS];             /* of every index that has no more bits */
+    uint16_t cumulative[(1u << DCC_TABLE_BITS) + 1u];  /* CODED: frequencies in 4096 of the zero and of all codes before */
+    uint8_t buckets[1u << DCC_BUCKET_BITS];            /* CODED: for the highest bits of a slot, its first symbol */
 } dcc_weight_tables;
 
 typedef struct dcc_encoding dcc_encoding;
 
 typedef struct {
     const dcc_encoding *encoding;
-    const uint8_t *codebook; /* a byte a code; NULL where the index is the code */
     const dcc_weight_tables *tables;
+    const uint8_t *codebook; /* of indices of 7 bits to codes of 8; else NULL */
     int32_t zero_point;
     uint32_t index_bits;
     uint32_t state;   /* CODED; where nothing is coded, what a state ends with */
@@ -74,8 +74,7 @@ static inline int dcc_weights_short(const dcc_weights *weights) { return weights
 
 /* Whether the data end exactly where the last weight that was taken does. */
 static inline int dcc_weights_ended(const dcc_weights *weights) {
-    return weights->indices.missing == 0u && weights->indices.next == weights->indices.end &&
-           weights->state == DCC_LAST_STATE;
+    return dcc_bits_ended(&weights->indices) && weights->state == DCC_LAST_STATE;
 }
 
 /* What encodings with a codebook share: sets everything but bitmap, indices and state, and gives where the codebook
@@ -83,10 +82,5 @@ static inline int dcc_weights_ended(const dcc_weights *weights) {
 const uint8_t *dcc_open_codebook(
     dcc_weights *weights, const dcc_weight_form *form, const uint8_t *begin, const uint8_t *end,
     dcc_weight_tables *tables);
-
-/* The weight of an index. */
-static inline int16_t dcc_weight_of(const uint8_t *codebook, uint32_t index, int32_t zero_point) {
-    return (int16_t)((int32_t)(codebook != NULL ? codebook[index] : index) - zero_point);
-}
 
 #endif
