@@ -1,0 +1,169 @@
+"""ONNX Runtime computes from an exported model what devices compute from the artifact, within one step."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import numpy_helper
+from torch import nn
+from torch.nn import functional as F
+
+from dccdka.collaborative import post_training
+from dccdka.datasets import load_dataset
+from dccdka.export.errors import ExportError
+from dccdka.export.onnx_check import agreement, run_onnx
+from dccdka.export.onnx_model import onnx_model
+from dccdka.lowering import lower
+from dccdka.lowering.graph import IntegerGraph, Softmax, Tensor
+from dccdka.models import build_model
+from dccdka.packing import pack, read_artifact, run_reference, to_device_input
+from dccdka.packing.conformance import random_graph, random_inputs
+from dccdka.recipe import Recipe
+
+DENSE, SPARSE = Recipe(1, 0, 256, 8), Recipe(1, 0.8, 16, 4)
+OPTIMIZED = pytest.mark.parametrize("optimize", [False, True])
+
+
+class EveryLayer(nn.Module):
+    """Strided, depthwise, dilated and pointwise convolutions, an addition, a gate, tables, pools and probabilities."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(1, 8, 3, stride=2, padding=1), nn.BatchNorm2d(8), nn.Hardswish())
+        self.depthwise = nn.Sequential(nn.Conv2d(8, 8, 3, padding=1, groups=8), nn.BatchNorm2d(8), nn.ReLU6())
+        self.pointwise = nn.Conv2d(8, 8, 1)
+        self.gate = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(8, 8, 1), nn.Sigmoid())
+        self.dilated = nn.Conv2d(8, 4, 3, padding=2, dilation=2)
+        self.pools = nn.Sequential(nn.AvgPool2d(2), nn.ConstantPad2d(1, 0.0), nn.ReLU(), nn.MaxPool2d(3, 2, padding=1))
+        self.classifier = nn.Linear(12 * 5 * 5, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        a = self.stem(x)
+        a = a + self.pointwise(self.depthwise(a))
+        a = a * self.gate(a)
+        a = self.pools(torch.cat([a, F.relu(self.dilated(a))], 1))
+        return self.classifier(a.flatten(1)).softmax(1)
+
+
+def seen(dataset, images):
+    return (torch.from_numpy(images.astype(np.float32)) - dataset.normalization.zero) * dataset.normalization.scale
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    return load_dataset("fashion-mnist")
+
+
+@pytest.fixture(scope="module")
+def trained(dataset):
+    """Trains a network for 100 steps, once."""
+    known = {}
+
+    def train(name):
+        if name not in known:
+            torch.manual_seed(0)
+            model = (
+                EveryLayer()
+                if name == "every layer"
+                else build_model(name, width=8, image_shape=(1, 28, 28), classes=10)
+            )
+            optimizer = torch.optim.Adam(model.parameters(), 3e-3)
+            for begin in range(0, 6400, 64):
+                images, labels = dataset.train.images[begin : begin + 64], dataset.train.labels[begin : begin + 64]
+                optimizer.zero_grad()
+                outputs = model(seen(dataset, images))
+                log_shares = outputs.clamp_min(1e-6).log() if name == "every layer" else outputs.log_softmax(1)
+                F.nll_loss(log_shares, torch.from_numpy(labels)).backward()
+                optimizer.step()
+            known[name] = model.eval()
+        return known[name]
+
+    return train
+
+
+@pytest.fixture(scope="module")
+def integers(dataset, trained):
+    """The artifact of a trained network under a recipe."""
+
+    def pack_trained(name, recipe):
+        compressed = post_training(trained(name), recipe)
+        return read_artifact(pack(lower(compressed, dataset.train.images[:256], dataset.normalization)))
+
+    return pack_trained
+
+
+@OPTIMIZED
+@pytest.mark.parametrize(("name", "recipe"), [("every layer", SPARSE), ("resnet8", SPARSE), ("resnet8", DENSE)])
+def test_a_trained_network_on_real_images(dataset, integers, name, recipe, optimize):
+    artifact = integers(name, recipe)
+    inputs = to_device_input(dataset.test.images[:1000])
+    model = onnx_model(artifact, "network")
+    found = agreement(model, artifact, inputs, optimize=optimize)
+    assert found.steps <= 1
+    assert len(np.unique(run_reference(artifact, inputs), axis=0)) > 900
+
+
+@OPTIMIZED
+def test_every_operator_alone(optimize):
+    """Random ones, with what trained networks seldom have: within one step, and nearly always the very same."""
+    kinds: Counter[str] = Counter()
+    differing = []
+    for seed in range(150):
+        generator = np.random.default_rng(seed)
+        graph = random_graph(generator, operators=1)
+        artifact = read_artifact(pack(graph))
+        model = onnx_model(artifact, "operator")
+        found = agreement(model, artifact, random_inputs(generator, graph, 8), optimize=optimize)
+        kinds.update(type(operator).__name__ for operator in graph.operators)
+        differing.append(found.differing)
+        assert found.steps <= 1, f"seed {seed}: {graph.operators}"
+    assert len(kinds) == 11
+    assert np.mean(differing) < 0.002
+    assert np.median(differing) == 0
+
+
+def test_the_model_is_quantised_as_onnx_tools_expect_it(integers):
+    artifact = integers("resnet8", DENSE)
+    model = onnx_model(artifact, "network")
+    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    producers = {output: node for node in model.graph.node for output in node.output}
+    convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
+    assert len(convolutions) == 10
+    for node in convolutions:
+        data, weights, bias = (producers[name] for name in node.input)
+        assert {data.op_type, weights.op_type, bias.op_type} == {"DequantizeLinear"}
+        codes, scales, zero_points = (constants[name] for name in weights.input)
+        assert codes.dtype == zero_points.dtype == np.uint8
+        assert len(scales) == len(codes)
+        assert len(np.unique(zero_points)) == 1
+        assert constants[bias.input[0]].dtype == np.int32
+        np.testing.assert_array_equal(constants[bias.input[1]], scales * constants[data.input[1]])
+
+
+def test_it_reads_what_the_trained_network_reads(dataset, trained, integers):
+    artifact = integers("resnet8", DENSE)
+    images = dataset.test.images[:500]
+    outputs = run_onnx(onnx_model(artifact, "network"), artifact, to_device_input(images))
+    with torch.no_grad():
+        floats = trained("resnet8")(seen(dataset, images))
+    assert (outputs.reshape(500, 10).argmax(1) == floats.argmax(1).numpy()).mean() > 0.97
+
+
+def test_the_model_says_which_artifact_it_is(arguments):
+    artifact = arguments["artifact"]
+    model = onnx_model(artifact, "network")
+    assert {entry.key: entry.value for entry in model.metadata_props}["artifact_sha256"] == artifact.sha256
+    assert [entry.version for entry in model.opset_import] == [13]
+    onnx.checker.check_model(model, full_check=True)
+
+
+def test_a_softmax_that_onnx_cannot_say_is_refused_by_name():
+    exponentials = np.linspace(2**15, 0, 256).astype(np.uint16)  # a straight line
+    tensors = (Tensor(1, 1, 10, 0.1, 0), Tensor(1, 1, 10, 1 / 256, -128))
+    artifact = read_artifact(pack(IntegerGraph(tensors, (Softmax(0, 1, exponentials),), input=0, output=1)))
+    with pytest.raises(ExportError, match=r"operator 0 \(softmax\): .* export C instead"):
+        onnx_model(artifact, "network")
