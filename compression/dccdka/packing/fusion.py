@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dccdka.lowering.graph import Add, Convolution, IntegerGraph, Operator, Residual, inputs_of
+from dccdka.lowering.graph import Add, Concatenate, Convolution, IntegerGraph, Multiply, Operator, Residual, inputs_of
 
 
 def fuse_residuals(graph: IntegerGraph) -> IntegerGraph:
@@ -65,10 +65,11 @@ def _without_unused(graph: IntegerGraph) -> IntegerGraph:
 
 
 def _renamed(operator: Operator, place: dict[int, int]) -> Operator:
-    names = {"input": place[operator.input], "output": place[operator.output]}
-    if isinstance(operator, Convolution) and operator.residual is not None:
-        residual = replace(operator.residual, tensor=place[operator.residual.tensor])
-        return replace(operator, **names, residual=residual)
-    if len(inputs_of(operator)) == 2:
-        names["second"] = place[inputs_of(operator)[1]]
-    return replace(operator, **names)
+    x, y = place[operator.input], place[operator.output]
+    match operator:
+        case Convolution(residual=Residual() as residual):
+            return replace(operator, input=x, output=y, residual=replace(residual, tensor=place[residual.tensor]))
+        case Add() | Multiply() | Concatenate():
+            return replace(operator, input=x, second=place[operator.second], output=y)
+        case _:
+            return replace(operator, input=x, output=y)

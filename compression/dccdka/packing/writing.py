@@ -58,7 +58,8 @@ def tensor_record(index: int, tensor: Tensor, offset: int) -> bytes:
 def operator_record(name: str, operator: Operator) -> bytes:
     """Of an operator that is no convolution. Raises PackingError that begins with the name, as all here do."""
     fields = FieldWriter(name)
-    low, high = (operator.low, operator.high) if _may_clamp(operator) else _UNCLAMPED
+    never_clamps = MaxPool | Pad | Lookup | Softmax | ArgMax
+    low, high = _UNCLAMPED if isinstance(operator, never_clamps) else (operator.low, operator.high)
     _write_begin(fields, operator, low, high, flags=0)
     match operator:
         case Add() | Concatenate():
@@ -136,10 +137,6 @@ def convolution_record(
     if is_raw or narrow is None:
         fields.data += bytes(-(at + len(fields.data)) % ALIGNMENT)
     return bytes(fields.data) + data
-
-
-def _may_clamp(operator: Operator) -> bool:
-    return _KINDS[type(operator)] in layout.MAY_CLAMP
 
 
 def _write_begin(fields: FieldWriter, operator: Operator, low: int, high: int, flags: int) -> None:

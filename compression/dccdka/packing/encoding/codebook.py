@@ -23,11 +23,12 @@ class Codebook:
     code_bits: int
 
     @property
-    def bytes(self) -> int:
+    def size(self) -> int:
+        """In bytes."""
         return codebook_bytes(self.bits, self.code_bits)
 
     def pack(self) -> bytes:
-        if self.bytes == 0:
+        if self.size == 0:
             return b""
         filled = np.zeros(1 << self.bits, np.uint8)
         filled[: len(self.codes)] = self.codes
@@ -36,7 +37,7 @@ class Codebook:
     def index_table(self) -> Bytes:
         """uint8 [256]: the index of each code."""
         table = np.arange(256, dtype=np.uint8)
-        if self.bytes:
+        if self.size:
             table[self.codes] = np.arange(len(self.codes), dtype=np.uint8)
         return table
 

@@ -40,7 +40,8 @@ class Frequencies:
     @cached_property
     def cumulative(self) -> _Integers:
         """int64 [symbols + 1], from 0 to 4096."""
-        return _cumulative(self.zero, self.counts[np.newaxis])[0]
+        cumulative: _Integers = _cumulative(self.zero, self.counts[np.newaxis])[0]
+        return cumulative
 
     @property
     def are_valid(self) -> bool:
@@ -77,7 +78,7 @@ def frequencies(zeros: int, index_counts: _Integers) -> Frequencies:
 def coded_bytes(codebook: Codebook, chosen: Frequencies, zeros: int, index_counts: _Integers) -> int:
     """Of codebook, frequencies and stream; the stream may differ by a word."""
     bits = _bits(np.array([chosen.zero]), chosen.counts[np.newaxis], zeros, index_counts)[0]
-    return codebook.bytes + 2 + whole_bytes(4 * len(chosen.counts)) + 4 + 2 * int(bits // 16)
+    return codebook.size + 2 + whole_bytes(4 * len(chosen.counts)) + 4 + 2 * int(bits // 16)
 
 
 def encode_coded(codes: Bytes, zero_point: int, codebook: Codebook, chosen: Frequencies) -> bytes:

@@ -12,7 +12,7 @@ from dccdka.packing.encoding.errors import StreamError, require_size
 
 def indexed_bytes(codebook: Codebook, weights: int) -> int:
     """Of codebook and indices."""
-    return codebook.bytes + whole_bytes(weights * codebook.bits)
+    return codebook.size + whole_bytes(weights * codebook.bits)
 
 
 def encode_indexed(codes: Bytes, codebook: Codebook) -> bytes:
@@ -29,7 +29,7 @@ def decode_indexed(data: Bytes, bits: int, code_bits: int, weights: int) -> Byte
 
 def bitmap_bytes(codebook: Codebook, weights: int, nonzeros: int) -> int:
     """Of codebook, bitmap and indices."""
-    return codebook.bytes + whole_bytes(weights) + whole_bytes(nonzeros * codebook.bits)
+    return codebook.size + whole_bytes(weights) + whole_bytes(nonzeros * codebook.bits)
 
 
 def encode_bitmap(codes: Bytes, zero_point: int, codebook: Codebook) -> bytes:

@@ -27,7 +27,7 @@ def skewed(weights: int, sparsity: float, symbols: int) -> np.ndarray:
 def test_the_stream_is_hardly_longer_than_the_entropy(sparsity, symbols):
     codes = skewed(20000, sparsity, symbols)
     planned = plan(codes, 0)[Encoding.CODED]
-    stream = planned.bytes - planned.codebook.bytes - 2 - (len(planned.frequencies.counts) + 1) // 2
+    stream = planned.bytes - planned.codebook.size - 2 - (len(planned.frequencies.counts) + 1) // 2
     # At the sparsest, 4096 leave too little for the frequencies of many symbols.
     assert stream <= 1.015 * stream_entropy(codes, 0) / 8 + 12
 
