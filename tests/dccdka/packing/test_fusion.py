@@ -17,7 +17,9 @@ IMAGE = Tensor(5, 5, 3, 1.0, 2)
 
 def convolution(x: int, y: int) -> Convolution:
     generator = np.random.default_rng(10 * x + y)
-    scaling = Requantisation(Scaling(4, 6), np.full(3, 900, np.int16), generator.integers(-999, 999, 3).astype(np.int32))
+    scaling = Requantisation(
+        Scaling(4, 6), np.full(3, 900, np.int16), generator.integers(-999, 999, 3).astype(np.int32)
+    )
     return Convolution(x, y, POINT, 1, False, generator.integers(0, 256, (3, 1, 1, 3)).astype(np.uint8), 128, scaling)
 
 
