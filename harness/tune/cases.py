@@ -55,6 +55,14 @@ _CONVOLUTIONS = (
     Plan((14, 14), 12, 12, filters_at_once=4, rows_at_once=7, residual=True),
     Plan((2, 16), 16, 4, (1, 3), rows_at_once=1),
     Plan((12, 12), 8, 4, (3, 1), rows_at_once=6),
+    Plan((16, 16), 4, 8, (3, 3), rows_at_once=8),
+    Plan((7, 7), 6, 9, (3, 3), filters_at_once=4, rows_at_once=4),
+    Plan((3, 3), 48, 24),
+    Plan((6, 10), 20, 8, (1, 5), filters_at_once=4, rows_at_once=3),
+    Plan((20, 6), 5, 10, (7, 1), filters_at_once=10, rows_at_once=10),
+    Plan((8, 8), 16, 8, (5, 5), stride=(2, 2), rows_at_once=2),
+    Plan((11, 11), 7, 7, (2, 2), filters_at_once=2, rows_at_once=4),
+    Plan((1, 1), 96, 32),
 )
 _DEPTHWISE = (
     Plan((8, 8), 16, 16, (3, 3)),

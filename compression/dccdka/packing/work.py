@@ -9,7 +9,6 @@ from dccdka.lowering.graph import POINT, Convolution, IntegerGraph
 from dccdka.packing.choice import Encoding, Kernel, KernelChoice
 from dccdka.packing.encoding.counting import band_entries, nonzeros_by_filter
 from dccdka.packing.kernels import Shape, band_rows, depthwise_planes
-from dccdka.packing.layout import up
 
 _TILE_PIXELS, _BAND_PIXELS, _VECTOR_FILTERS = 4, 8, 6
 
@@ -101,66 +100,95 @@ def _general(choice: KernelChoice, layer: Layer) -> dict[str, float]:
 def _tile(choice: KernelChoice, layer: Layer) -> dict[str, float]:
     """4 pixels x 2 filters x 2 inputs a step; each group of filters builds every patch anew.
 
-    A kernel row of a patch goes by 4 inputs: copied where they lie in the image, filled where they lie outside, else
-    mixed one by one. Tiles that are not whole are finished one output at a time.
+    Inner pixels see the image alone. A kernel row of the others goes by 4 inputs: copied where they lie in the image,
+    filled where they lie outside, else mixed one by one. Tiles that are not whole are finished one output at a time.
     """
     shape, channels = layer.shape, layer.shape.image[2]
+    kernel_y, kernel_x = shape.window.kernel
     whole, left = divmod(layer.pixels, _TILE_PIXELS)
     pairs, odd = divmod(shape.filters, 2)
     groups = _parts(shape.filters, choice.filters_at_once)
-    row = shape.window.kernel[1] * channels
-    rows, fours = layer.pixels * shape.window.kernel[0], _parts(row, 4)
-    spans = [(taps.start * channels, max(taps.start, taps.stop) * channels) for taps in layer.taps_inside(1)]
-    inside = sum(map(len, layer.taps_inside(0)))
-    outside = rows - inside * len(spans)
-    copied = inside * sum(max(0, end // 4 - _parts(begin, 4)) for begin, end in spans)
-    filled = outside * (row // 4) + inside * sum(begin // 4 + max(0, row // 4 - _parts(end, 4)) for begin, end in spans)
+    row = kernel_x * channels
+    fours = _parts(row, 4)
+    lines, columns = layer.taps_inside(0), layer.taps_inside(1)
+    inner_lines, inner_columns = lines.count(range(kernel_y)), columns.count(range(kernel_x))
+    inner = inner_lines * inner_columns
+    outer = layer.pixels - inner
+    spans = [(taps.start * channels, taps.stop * channels) for taps in columns]
+    inside = sum(map(len, lines))
+    outside = len(lines) * kernel_y - inside
+    copied = inside * sum(max(0, end // 4 - _parts(begin, 4)) for begin, end in spans) - inner * kernel_y * (row // 4)
+    filled = inside * sum(begin // 4 + max(0, row // 4 - _parts(end, 4)) for begin, end in spans)
+    filled += outside * len(columns) * (row // 4)
     tiles = (whole + (left > 0)) * (pairs + odd)
     return {
-        "patch pixels": groups * layer.pixels,
-        "patch rows": groups * rows,
-        "clipped rows": groups * (rows - inside * sum(span == (0, row) and row % 4 == 0 for span in spans)),
+        "inner pixels": groups * inner,
+        "inner rows": groups * inner * kernel_y,
+        "inner inputs": 4 * groups * inner * kernel_y * fours,
+        "outer pixels": groups * outer,
+        "outer rows": groups * outer * kernel_y,
         "copied inputs": 4 * groups * copied,
         "filled inputs": 4 * groups * filled,
-        "mixed inputs": 4 * groups * (rows * fours - copied - filled),
+        "mixed inputs": 4 * groups * (outer * kernel_y * fours - copied - filled),
+        "patches": groups * _parts(layer.pixels, _TILE_PIXELS),
         "tiles": tiles,
         "loose outputs": left * shape.filters + whole * _TILE_PIXELS * odd,
-        "steps": 2 * tiles * shape.window.kernel[0] * fours,
+        "steps": 2 * tiles * kernel_y * fours,
     }
 
 
 def _band(choice: KernelChoice, layer: Layer) -> dict[str, float]:
     """8 pixels x 1 filter x 1 entry a step; each group of filters widens every band anew, unless one band is all.
 
-    What a row has left beside whole tiles is a tile that overlaps the one before, or is finished one output at a time
-    where there is none or where a residual must not be added twice.
+    Rows are widened 4 pixels at a time, then one by one what is left. What a row of outputs has left beside whole tiles
+    is a tile that overlaps the one before, or is finished one output at a time where there is none or where a residual
+    must not be added twice.
     """
     shape = layer.shape
-    phases = min(shape.window.stride[1], shape.window.kernel[1])
     bands = _bands(choice, layer)
-    rows = words = tiles = loose_tiles = loose_pixels = 0
+    fours, singles = _widened_row(shape)
+    rows = tiles = loose_tiles = loose_pixels = 0
     for height in bands:
         lines, line = (1, height * shape.output[1]) if shape.is_point else (height, shape.output[1])
-        input_rows, pitch = band_rows(height, shape)
         whole, left = divmod(line, _BAND_PIXELS)
         is_loose = left > 0 and (whole == 0 or layer.residual)
-        rows += input_rows
-        words += input_rows * pitch
+        rows += height if shape.is_point else band_rows(height, shape)[0]
         tiles += lines * (whole + (left > 0))
         loose_tiles += lines * is_loose
         loose_pixels += lines * left * is_loose
-    widenings = _parts(shape.filters, choice.filters_at_once) if len(bands) > 1 else 1
+    groups = _parts(shape.filters, choice.filters_at_once)
+    widenings = groups if len(bands) > 1 else 1
+    quads = _parts(shape.image[2], 4)
+    cleared_rows, pitch = band_rows(bands[0], shape)
     return {
         "taps": shape.filters * shape.window.taps,
         "entries": layer.entries,
-        "widened rows": widenings * rows * phases,
-        "widened words": widenings * words * phases * up(shape.image[2], 4) / 2,
+        "cleared words": widenings * cleared_rows * pitch * _phases(shape) * 2 * quads,
+        "widened rows": widenings * rows * _phases(shape),
+        "widened fours": widenings * rows * quads * fours,
+        "widened singles": widenings * rows * quads * singles,
         "filter bands": shape.filters * len(bands),
         "tiles": shape.filters * tiles,
         "loose tiles": shape.filters * loose_tiles,
         "loose outputs": shape.filters * loose_pixels,
         "steps": tiles * layer.entries,
     }
+
+
+def _phases(shape: Shape) -> int:
+    return min(shape.window.stride[1], shape.window.kernel[1])
+
+
+def _widened_row(shape: Shape) -> tuple[int, int]:
+    """Of a row of the image in all phases: how many times 4 pixels are widened together, and how many alone."""
+    fours = singles = 0
+    for phase in range(_phases(shape)):
+        pixels = _parts(shape.image[1] - phase, shape.window.stride[1])
+        # A pixel's last channels are read by 4, which may not reach beyond the image.
+        together = max(0, pixels - (shape.image[2] % 4 != 0)) // 4
+        fours += together
+        singles += pixels - 4 * together
+    return fours, singles
 
 
 def _depthwise(choice: KernelChoice, layer: Layer) -> dict[str, float]:
@@ -176,13 +204,14 @@ def _depthwise(choice: KernelChoice, layer: Layer) -> dict[str, float]:
     outputs = layer.pixels * shape.filters
     rows = sum((height - 1) * window.stride[0] + window.kernel[0] for height in bands)
     return {
-        "bands": len(bands),
         "cleared values": 4 * planes,
         "listed tiles": tiles,
         "widened rows": rows * _parts(shape.filters, 4),
         "widened values": rows * shape.image[1] * shape.filters,
         "tiles": 0 if is_loose else tiles * shape.filters,
+        "loose tiles": tiles * shape.filters * is_loose,
         "loose outputs": outputs * is_loose,
+        "loose rows": outputs * window.kernel[0] * is_loose,
         "loose products": outputs * window.taps * is_loose,
     }
 

@@ -20,27 +20,30 @@ LAYER = Layer(SHAPE, nonzeros=100, entries=70)
 def test_a_tile_is_four_pixels_by_two_filters() -> None:
     done = work(KernelChoice(Kernel.TILE, Encoding.RAW, 2), LAYER)
     pixels, groups = 9 * 11, 3  # of 2, 2 and 1 filters
-    assert done["patch pixels"] == pixels * groups
-    assert done["patch rows"] == pixels * groups * 3
+    assert done["patches"] == 25 * groups
+    assert done["inner pixels"] == 7 * 9 * groups
+    assert done["inner inputs"] == 7 * 9 * groups * 3 * 20  # 3 kernel rows of 3 x 6 inputs, filled up to 20
+    assert done["outer rows"] == (pixels - 7 * 9) * groups * 3
     assert done["tiles"] == 25 * 3
     assert done["loose outputs"] == 3 * 5 + 24 * 4  # 3 pixels beside the tiles, and the filter beside the pairs
-    assert done["steps"] == 25 * 3 * 3 * 20 / 2  # 3 kernel rows of 3 x 6 inputs, filled up to 20
+    assert done["steps"] == 25 * 3 * 3 * 20 / 2
     assert not any("weights" in kind for kind in done)  # RAW is not decoded
 
 
-def test_inputs_of_a_patch_are_copied_by_four_where_all_lie_in_the_image() -> None:
-    counted = dict.fromkeys(("copied inputs", "filled inputs", "mixed inputs", "clipped rows"), 0)
+@pytest.mark.parametrize("channels", [6, 8])
+def test_inputs_of_outer_pixels_are_copied_by_four_where_all_lie_in_the_image(channels: int) -> None:
+    counted = dict.fromkeys(("copied inputs", "filled inputs", "mixed inputs", "inner inputs"), 0)
     for y, x, kernel_row in product(range(9), range(11), range(3)):
         in_row = 0 <= y + kernel_row - 1 < 9
-        for first in range(0, 18, 4):  # the last is of two only
-            inside = [in_row and 0 <= x + (first + i) // 6 - 1 < 11 for i in range(4) if first + i < 18]
+        is_inner = 0 < y < 8 and 0 < x < 10
+        for first in range(0, 3 * channels, 4):  # of 18 inputs, the last are two only
+            inputs = range(first, min(first + 4, 3 * channels))
+            inside = [in_row and 0 <= x + at // channels - 1 < 11 for at in inputs]
             how = "copied" if inside == [True] * 4 else "filled" if inside == [False] * 4 else "mixed"
-            counted[f"{how} inputs"] += 4
-        counted["clipped rows"] += 1  # 18 is no multiple of 4
-    done = work(KernelChoice(Kernel.TILE, Encoding.RAW, 5), LAYER)
+            counted["inner inputs" if is_inner else f"{how} inputs"] += 4
+    layer = replace(LAYER, shape=replace(SHAPE, image=(9, 11, channels)))
+    done = work(KernelChoice(Kernel.TILE, Encoding.RAW, 5), layer)
     assert {kind: done[kind] for kind in counted} == counted
-    wider = replace(LAYER, shape=replace(SHAPE, image=(9, 11, 8)))
-    assert work(KernelChoice(Kernel.TILE, Encoding.RAW, 5), wider)["clipped rows"] == 9 * 11 * 3 - 9 * (9 * 3 - 2)
 
 
 def test_products_outside_the_image_are_left_out() -> None:
@@ -57,7 +60,9 @@ def test_a_band_is_widened_for_each_group_of_filters() -> None:
     done = work(KernelChoice(Kernel.BAND, Encoding.CODED, 2, 4), LAYER)
     rows = 6 + 6 + 3  # bands of 4, 4 and 1 output rows
     assert done["widened rows"] == 3 * rows
-    assert done["widened words"] == 3 * rows * 4 * (11 + 2)  # 6 channels in 4 pairs, rows of 11 and 2 beside
+    assert done["widened fours"] == 3 * rows * 2 * 2  # 6 channels are twice 4; of 11 pixels 8 go by 4
+    assert done["widened singles"] == 3 * rows * 2 * 3
+    assert done["cleared words"] == 3 * 6 * 4 * (11 + 2)  # 4 pairs of channels, rows of 11 and 2 beside
     assert done["filter bands"] == 5 * 3
     assert done["tiles"] == 9 * 2 * 5
     assert done["steps"] == 9 * 2 * 70
@@ -67,7 +72,8 @@ def test_a_band_is_widened_for_each_group_of_filters() -> None:
 
 def test_a_band_that_holds_all_rows_is_widened_once() -> None:
     done = work(KernelChoice(Kernel.BAND, Encoding.CODED, 2, 9), LAYER)
-    assert done["widened words"] == 11 * 4 * (11 + 2)
+    assert done["cleared words"] == 11 * 4 * (11 + 2)
+    assert done["widened rows"] == 11
 
 
 def test_outputs_of_a_band_that_may_not_overlap_are_loose() -> None:
@@ -82,7 +88,7 @@ def test_rows_of_a_point_convolution_are_one_row_of_a_band() -> None:
     point = Layer(Shape((6, 5, 4), (6, 5, 3), POINT, 1, flatten=False), nonzeros=6, entries=5)
     band = work(KernelChoice(Kernel.BAND, Encoding.INDEXED, 3, 4), point)
     assert band["tiles"] == (3 + 2) * 3  # 20 and 10 pixels
-    assert band["widened words"] == 2 * (20 + 10)
+    assert (band["widened rows"], band["widened fours"], band["widened singles"]) == (6, 6, 6)
 
 
 def test_a_depthwise_band_decodes_and_widens_anew() -> None:

@@ -43,7 +43,7 @@ def test_exact_measurements_give_exact_estimates_of_other_layers() -> None:
         assert fit.largest_error < 1e-6 and fit.measurements >= 10
 
 
-@pytest.mark.parametrize("kind", ["steps", "tiles", "copied inputs", "patch rows"])
+@pytest.mark.parametrize("kind", ["steps", "inner inputs", "mixed inputs", "loose outputs"])
 def test_what_a_unit_of_work_costs_is_found_again(kind: str) -> None:
     found = fit_kernels(priced(packaged_costs()))[Kernel.TILE]
     assert found.costs[kind] == pytest.approx(packaged_costs().kernels[Kernel.TILE].costs[kind])
