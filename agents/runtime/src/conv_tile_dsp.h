@@ -5,24 +5,26 @@
 #ifndef DCC_CONV_TILE_DSP_H
 #define DCC_CONV_TILE_DSP_H
 
+enum { DCC_TILE_PLAIN = 0, DCC_TILE_RESIDUAL = 1, DCC_TILE_SUMS = 2 };
+
 /* What dcc_tile_pairs works on. Its offsets are in the code below. */
 typedef struct {
-    const uint32_t *patch;
-    const uint8_t *codes;     /* of the first pair */
-    const uint8_t *codes_end; /* of the last pair */
-    const uint32_t *patch_end;
-    uint32_t skipped;           /* bytes of code in the first round */
-    const dcc_channel *channel; /* of the first filter */
-    int8_t *y;
-    uint32_t pitch;             /* from pixel to pixel of y */
-    uint32_t fraction_bits;
-    uint32_t accumulator_shift; /* at most 8 */
-    uint32_t odd_shift;         /* 8 less that */
-    const int8_t *residual;     /* NULL where there is none */
-    uint32_t multipliers;       /* low half: of the convolution, high half: of the residual */
-    int32_t offset;
-    uint32_t shift;
-    uint32_t *sums; /* not NULL: of one pair, even filter and both, unfinished; nothing else is done */
+    const uint32_t *patch;      /* 0 */
+    const uint8_t *codes;       /* 4: of the first pair */
+    const uint8_t *codes_end;   /* 8: of the last pair */
+    const uint32_t *patch_end;  /* 12 */
+    uint32_t skipped;           /* 16: bytes of code in the first round */
+    uint32_t mode;              /* 20 */
+    const dcc_channel *channel; /* 24: of the first filter */
+    uint32_t fraction_bits;     /* 28 */
+    int8_t *y;                  /* 32 */
+    uint32_t pitch;             /* 36: from pixel to pixel of y */
+    const int8_t *residual;     /* 40: these four where DCC_TILE_RESIDUAL */
+    uint32_t multipliers;       /* 44: low half: of the convolution, high half: of the residual */
+    int32_t offset;             /* 48 */
+    uint32_t shift;             /* 52 */
+    uint32_t *sums;             /* 56: where DCC_TILE_SUMS: of one pair, even filter and both; nothing else is done */
+    uint32_t unused;            /* 60 */
 } dcc_tile;
 
 #define STEP_BYTES 42u
@@ -47,9 +49,8 @@ typedef struct {
 #define STEP2 STEP STEP
 #define STEP4 STEP2 STEP2
 
-/* r2 bias, r3 multiplier, r4 fraction bits; lr accumulator shift, or for the odd filter 8 less it. */
-#define FINISH(shift, sum)                                                                                            \
-    shift " " sum ", " sum ", lr\n\t"                                                                                 \
+/* r2 bias, r3 multiplier, r4 fraction bits. */
+#define FINISH(sum)                                                                                                   \
     "smlawb " sum ", " sum ", r3, r2\n\t"                                                                             \
     "asr " sum ", " sum ", r4\n\t"                                                                                    \
     "ssat " sum ", #8, " sum "\n\t"
@@ -87,36 +88,32 @@ __attribute__((noinline)) static void dcc_tile_pairs(const dcc_tile *tile) {
         "ldr r2, [sp, #12]\n\t"
         "cmp r0, r2\n\t"
         "bne 2b\n\t"
-        "ldr r4, [sp, #60]\n\t"
-        "cbz r4, 5f\n\t"
-        "stmia.w r4, {r5-r12}\n\t"
-        "b 6f\n"
-        "5:\n\t"
-        "ldr r0, [sp, #20]\n\t"
-        "ldr r4, [sp, #32]\n\t"
-        "ldr lr, [sp, #36]\n\t"
+        "ldr r4, [sp, #20]\n\t"
+        "ldr r0, [sp, #24]\n\t"
+        "cmp r4, #1\n\t" /* nothing below changes the flags before the branch that asks for them */
+        "bhi 5f\n\t"
+        "ldr r4, [sp, #28]\n\t"
         "ldmia r0!, {r2, r3}\n\t"
         "sub r9, r9, r5\n\t"
         "sub r10, r10, r6\n\t"
         "sub r11, r11, r7\n\t"
         "sub r12, r12, r8\n\t"
-        FINISH("lsl", "r5")
-        FINISH("lsl", "r6")
-        FINISH("lsl", "r7")
-        FINISH("lsl", "r8")
-        "ldr lr, [sp, #40]\n\t"
+        FINISH("r5")
+        FINISH("r6")
+        FINISH("r7")
+        FINISH("r8")
         "ldmia r0!, {r2, r3}\n\t"
-        "str r0, [sp, #20]\n\t"
-        FINISH("asr", "r9")
-        FINISH("asr", "r10")
-        FINISH("asr", "r11")
-        FINISH("asr", "r12")
-        "ldr r0, [sp, #44]\n\t"
-        "cmp r0, #0\n\t"
-        "bne 4f\n"
+        "str r0, [sp, #24]\n\t"
+        "add.w r4, r4, #8\n\t" /* the odd filter's sums are still 256 times theirs */
+        "lsl.w r2, r2, #8\n\t"
+        FINISH("r9")
+        FINISH("r10")
+        FINISH("r11")
+        FINISH("r12")
+        "beq 4f\n"
         "3:\n\t"
-        "ldr r0, [sp, #24]\n\t"
-        "ldr r4, [sp, #28]\n\t"
+        "ldr r0, [sp, #32]\n\t"
+        "ldr r4, [sp, #36]\n\t"
         "add r2, r0, r4\n\t"
         "add r3, r0, r4, lsl #1\n\t"
         "add r4, r2, r4, lsl #1\n\t"
@@ -129,33 +126,37 @@ __attribute__((noinline)) static void dcc_tile_pairs(const dcc_tile *tile) {
         "strb r8, [r4]\n\t"
         "strb r12, [r4, #1]\n\t"
         "adds r0, #2\n\t"
-        "str r0, [sp, #24]\n\t"
+        "str r0, [sp, #32]\n\t"
         "ldr r2, [sp, #8]\n\t"
         "cmp r1, r2\n\t"
         "bne 1b\n\t"
         "b 6f\n"
         "4:\n\t" /* residual */
-        "ldr r2, [sp, #48]\n\t"
-        "ldr r3, [sp, #52]\n\t"
-        "ldr r4, [sp, #56]\n\t"
+        "ldr r0, [sp, #40]\n\t"
+        "ldr r2, [sp, #44]\n\t"
+        "ldr r3, [sp, #48]\n\t"
+        "ldr r4, [sp, #52]\n\t"
         ADD_RESIDUAL("r5", "0")
         ADD_RESIDUAL("r9", "1")
-        "ldr lr, [sp, #28]\n\t"
+        "ldr lr, [sp, #36]\n\t"
         "add r0, r0, lr\n\t"
         ADD_RESIDUAL("r6", "0")
         ADD_RESIDUAL("r10", "1")
-        "ldr lr, [sp, #28]\n\t"
+        "ldr lr, [sp, #36]\n\t"
         "add r0, r0, lr\n\t"
         ADD_RESIDUAL("r7", "0")
         ADD_RESIDUAL("r11", "1")
-        "ldr lr, [sp, #28]\n\t"
+        "ldr lr, [sp, #36]\n\t"
         "add r0, r0, lr\n\t"
         ADD_RESIDUAL("r8", "0")
         ADD_RESIDUAL("r12", "1")
-        "ldr r0, [sp, #44]\n\t"
+        "ldr r0, [sp, #40]\n\t"
         "adds r0, #2\n\t"
-        "str r0, [sp, #44]\n\t"
+        "str r0, [sp, #40]\n\t"
         "b 3b\n"
+        "5:\n\t"
+        "ldr r4, [sp, #56]\n\t"
+        "stmia.w r4, {r5-r12}\n"
         "6:\n\t"
         "add sp, #64\n\t"
         "pop {r4-r11, lr}"
@@ -176,15 +177,24 @@ static inline dcc_tile dcc_tile_of(const dcc_patch *patch, const uint8_t *codes)
     return tile;
 }
 
+/* Biases below this and products of sums of 24 bits fit an int32 256 times. */
+#define LARGEST_BIAS (1 << 22)
+
 /* What all whole pairs of the group's filters have in common at every tile; `y` and `residual` are missing. There are
- * none (0) where results have to be clamped within int8, or sums to be shifted out of 32 bits. */
+ * none (0) where a result needs more than dcc_tile_pairs does. */
 static inline uint32_t dcc_tile_whole(
     dcc_tile *tile, const dcc_conv_job *job, const dcc_patch *patch, const dcc_filters *group) {
     const dcc_scaling *const scaling = &job->scaling;
     const dcc_residual *const residual = &job->residual;
-    if (scaling->low != -128 || scaling->high != 127 || scaling->accumulator_shift > 8u) return 0u;
+    uint32_t i;
+    if (scaling->low != -128 || scaling->high != 127 || scaling->accumulator_shift != 0u) return 0u;
     if (residual->x != NULL && (residual->low != -128 || residual->high != 127)) return 0u;
+    for (i = 0u; i < group->count; i++) {
+        const int32_t bias = group->channels[i].bias;
+        if (bias < -LARGEST_BIAS || bias > LARGEST_BIAS) return 0u;
+    }
     *tile = dcc_tile_of(patch, group->codes);
+    tile->mode = residual->x != NULL ? DCC_TILE_RESIDUAL : DCC_TILE_PLAIN;
     tile->multipliers = ((uint32_t)residual->residual_multiplier << 16) | ((uint32_t)residual->multiplier & 0xffffu);
     tile->offset = residual->offset;
     tile->shift = residual->shift;
@@ -192,8 +202,6 @@ static inline uint32_t dcc_tile_whole(
     tile->channel = group->channels;
     tile->pitch = job->output_channels;
     tile->fraction_bits = scaling->fraction_bits;
-    tile->accumulator_shift = scaling->accumulator_shift;
-    tile->odd_shift = 8u - scaling->accumulator_shift;
     return group->count & ~1u;
 }
 
@@ -201,6 +209,7 @@ static inline uint32_t dcc_tile_whole(
 static inline void dcc_tile_sums(const dcc_patch *patch, const uint8_t *codes, uint32_t sums[2u * DCC_TILE_PIXELS]) {
     dcc_tile tile = dcc_tile_of(patch, codes);
     uint32_t i;
+    tile.mode = DCC_TILE_SUMS;
     tile.sums = sums;
     dcc_tile_pairs(&tile);
     for (i = 0u; i < DCC_TILE_PIXELS; i++) {
