@@ -17,13 +17,10 @@ typedef struct {
 
 void dcc_start_bits(dcc_bits *bits, const uint8_t *begin, const uint8_t *end);
 
-/* The next `count` bits, 0 <= count <= 24. */
-uint32_t dcc_take_bits(dcc_bits *bits, uint32_t count);
-
-/* The next `count` bits, 0 <= count <= 8, for where it is quicker than a call. */
-static inline uint32_t dcc_take_few_bits(dcc_bits *bits, uint32_t count) {
+/* The next `count` bits, 0 <= count <= 16. */
+static inline uint32_t dcc_take_bits_inline(dcc_bits *bits, uint32_t count) {
     uint32_t value;
-    if (bits->available < count) {
+    while (bits->available < count) {
         if (bits->end - bits->next >= 2) {
             bits->buffer |= ((uint32_t)bits->next[0] | ((uint32_t)bits->next[1] << 8)) << bits->available;
             bits->next += 2;
@@ -42,6 +39,9 @@ static inline uint32_t dcc_take_few_bits(dcc_bits *bits, uint32_t count) {
     bits->available -= count;
     return value;
 }
+
+/* The same where a call is quick enough. */
+uint32_t dcc_take_bits(dcc_bits *bits, uint32_t count);
 
 /* Whether what was taken ends in the last byte. */
 static inline int dcc_bits_ended(const dcc_bits *bits) {

@@ -22,17 +22,24 @@ typedef struct {
 
 typedef struct {
     dcc_bits bits;
-    dcc_channel_form form;
-    uint32_t bias_base; /* NARROW: what the zero point of the output and the half that rounds add */
+    uint32_t wide;
+    uint32_t mantissa_shift; /* NARROW: from the lowest exponent */
+    uint32_t exponent_bits;
+    uint32_t sign_bits; /* 1 if multipliers have a sign */
+    uint32_t bias_bits;
+    uint32_t bias_shift;
+    uint32_t bias_base; /* what the zero point of the output and the half that rounds add */
 } dcc_channels;
 
 /* Bytes of so many channels; at most 8 each. */
 uint32_t dcc_channels_bytes(dcc_channel_form form, uint32_t count);
 
-/* output_zero_point and fraction_bits: of the convolution. */
-dcc_channels dcc_channels_between(
-    const uint8_t *begin, const uint8_t *end, dcc_channel_form form, int32_t output_zero_point, uint32_t fraction_bits);
+/* At the first. output_zero_point and fraction_bits: of the convolution. */
+void dcc_open_channels(
+    dcc_channels *channels, const uint8_t *begin, const uint8_t *end, dcc_channel_form form, int32_t output_zero_point,
+    uint32_t fraction_bits);
 
+/* There is one more. */
 dcc_channel dcc_next_channel(dcc_channels *channels);
 
 #endif

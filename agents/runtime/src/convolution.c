@@ -84,8 +84,9 @@ static void run(const dcc_operator *operator, const dcc_model *model, uint8_t *a
         job.raw = NULL;
         (void)dcc_open_weights(&job.weights, operator, model, &tables);
     }
-    job.channels = dcc_channels_between(
-        conv->data, weights, conv->channel_form, operator->output.zero_point, operator->scaling.fraction_bits);
+    dcc_open_channels(
+        &job.channels, conv->data, weights, conv->channel_form, operator->output.zero_point,
+        operator->scaling.fraction_bits);
     job.scaling = operator->scaling;
     job.residual.x = NULL;
     if ((operator->kind_byte & DCC_RESIDUAL) != 0u) {

@@ -49,7 +49,7 @@ static void take_indexed(dcc_weights *weights, int16_t *into, uint32_t count) {
     if (index_bits <= DCC_TABLE_BITS) {
         const int16_t *const table = weights->tables->weights;
         dcc_bits indices = weights->indices;
-        while (into != end) *into++ = table[dcc_take_few_bits(&indices, index_bits)];
+        while (into != end) *into++ = table[dcc_take_bits_inline(&indices, index_bits)];
         weights->indices = indices;
     } else if (index_bits == 8u && count <= (uint32_t)(weights->indices.end - weights->indices.next)) {
         const uint8_t *next = weights->indices.next;
@@ -57,7 +57,7 @@ static void take_indexed(dcc_weights *weights, int16_t *into, uint32_t count) {
         while (into != end) *into++ = (int16_t)(*next++ - zero_point);
         weights->indices.next = next;
     } else {
-        while (into != end) *into++ = weight_of(weights, dcc_take_few_bits(&weights->indices, index_bits));
+        while (into != end) *into++ = weight_of(weights, dcc_take_bits_inline(&weights->indices, index_bits));
     }
 }
 
@@ -80,10 +80,10 @@ static void take_bitmap(dcc_weights *weights, int16_t *into, uint32_t count) {
     dcc_bits bitmap = weights->bitmap;
     int16_t *const end = into + count;
     for (; into != end; into++) {
-        if (dcc_take_few_bits(&bitmap, 1u) == 0u) {
+        if (dcc_take_bits_inline(&bitmap, 1u) == 0u) {
             *into = 0;
         } else {
-            const uint32_t index = dcc_take_few_bits(&weights->indices, weights->index_bits);
+            const uint32_t index = dcc_take_bits_inline(&weights->indices, weights->index_bits);
             *into = table != NULL ? table[index] : weight_of(weights, index);
         }
     }

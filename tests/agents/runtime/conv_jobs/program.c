@@ -142,7 +142,7 @@ static const uint8_t *run_one(const uint8_t *at) {
     run.scratch = scratch;
     {
         const dcc_channel_form wide = {0x80u, 0u};
-        run.channels = dcc_channels_between(at, at + 8u * job.output_channels, wide, 0, 0u);
+        dcc_open_channels(&run.channels, at, at + 8u * job.output_channels, wide, 0, 0u);
         at += 8u * job.output_channels;
     }
     form.encoding = job.encoding;
