@@ -52,6 +52,22 @@ def test_an_exported_candidate_compiles_with_the_printed_command_and_checks_itse
     assert subprocess.run([out / binary[1]], check=False).returncode == 0
 
 
+def test_an_exported_onnx_model_is_compared_with_the_device_and_replaces_no_file(
+    finished_study: SmallStudy, tmp_path: Path
+) -> None:
+    candidate = next(c["id"] for c in finished_study.front()["candidates"] if c["on_front"])
+    out = tmp_path / "model.onnx"
+    arguments = ("export", "small", candidate, "--format", "onnx", "--out", str(out))
+    done = finished_study.run(*arguments)
+    assert done.returncode == 0, done.stderr
+    steps = re.search(r"differ by at most (\d+) of 256 steps", done.stdout)
+    assert steps is not None and int(steps[1]) <= 1, done.stdout
+    written = out.read_bytes()
+    refused = finished_study.run(*arguments)
+    assert refused.returncode == 2 and "model.onnx: exists" in refused.stderr
+    assert out.read_bytes() == written
+
+
 def test_a_damaged_artifact_is_refused_before_any_device_is_opened(
     finished_study: SmallStudy, packed: Path, tmp_path: Path
 ) -> None:
