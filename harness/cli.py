@@ -222,7 +222,7 @@ def pack(
 
 
 @app.command(
-    epilog="Example: harness export quickstart c007 --out c007/   "
+    epilog="Example: harness export quickstart c007 --out c007/\n\n"
     "Example: harness export quickstart c007 --format onnx --out c007.onnx"
 )
 def export(
