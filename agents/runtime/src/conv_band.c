@@ -166,7 +166,7 @@ static void widen_pixels(const band_work *work, const int8_t *x, uint32_t step, 
     }
 }
 
-/* Widens one image row, or some that are joined, of so many pixels; what lies outside is there already. */
+/* Widens one image row, or some that are joined, of so many pixels; what lies left and right is there already. */
 static void widen_row(const band_work *work, const int8_t *image, uint32_t width, uint32_t *to) {
     const dcc_conv_job *const job = work->job;
     const uint32_t stride = (uint32_t)job->window.x.stride;
@@ -210,132 +210,140 @@ static void widen_band(const band_work *work, row_range output) {
         const uint32_t at = output.first * (uint32_t)y->stride + row - (uint32_t)y->padding; /* huge above the image */
         if (at < job->input_height) {
             widen_row(work, job->x + at * row_bytes, job->input_width, to);
-        } else if (output.first > 0u) {
+        } else {
             fill(to, row_words, pair_of(job->input_zero_point, job->input_zero_point));
         }
     }
 }
 
-/* A row of tiles. */
-typedef struct {
-    const uint32_t *origin; /* of its first pixel */
-    size_t at;              /* of its first pixel in the output, in pixels */
-} pixel_row;
-
-typedef struct {
-    const dcc_band_entry *begin;
-    const dcc_band_entry *end;
-} filter_entries;
-
-/* Of a filter of the group: at least one. */
-static filter_entries entries_of(const band_work *work, uint32_t index) {
+/* Of a filter of the group: at least one entry. */
+static void find_entries(
+    const band_work *work, uint32_t index, const dcc_band_entry **begin, const dcc_band_entry **end) {
     static const dcc_band_entry nothing = {0u, 0};
-    filter_entries found;
-    found.begin = work->entries + work->starts[index];
-    found.end = work->entries + work->starts[index + 1u];
-    if (found.begin == found.end) {
-        found.begin = &nothing;
-        found.end = &nothing + 1;
+    *begin = work->entries + work->starts[index];
+    *end = work->entries + work->starts[index + 1u];
+    if (*begin == *end) {
+        *begin = &nothing;
+        *end = &nothing + 1;
     }
-    return found;
 }
 
-/* The pixels [done, end) of a row by tiles that finish what dcc_conv_job says, whatever it is. */
-static void run_pixels(const band_work *work, uint32_t filter, uint32_t index, pixel_row line, uint32_t done, uint32_t end) {
-    const dcc_conv_job *const job = work->job;
-    const filter_entries entries = entries_of(work, index);
-    while (done < end) {
-        /* The last tile of a row that has 8 pixels ends with the row. */
-        const uint32_t begin = done + DCC_BAND_PIXELS <= end || end < DCC_BAND_PIXELS ? done : end - DCC_BAND_PIXELS;
-        const uint32_t stop = begin + DCC_BAND_PIXELS < end ? begin + DCC_BAND_PIXELS : end;
-        int32_t sums[DCC_BAND_PIXELS];
+/* How a band's output is walked through. */
+typedef struct {
+    row_range output;
+    uint32_t width; /* pixels of a row; of all rows where they are one */
+    uint32_t height;
+    uint32_t step; /* words from the origin of a row to the next */
+    uint32_t done; /* pixels of each row that run_fast takes care of */
 #if DCC_DSP
-        dcc_band_tiles tiles = {0};
-        tiles.entries = entries.begin;
-        tiles.end = entries.end;
-        tiles.origin = line.origin + begin;
-        tiles.accumulator_shift = DCC_BAND_SUMS;
-        tiles.y = sums;
-        dcc_band_run(&tiles);
-#else
-        dcc_band_sums(entries.begin, entries.end, line.origin + begin, sums);
+    dcc_band_tiles whole; /* tiles, side by side; what depends on the filter is missing */
+    dcc_band_tiles last;  /* a tile that overlaps the one before; done by itself if it has no rows */
 #endif
-        for (; done < stop; done++) {
-            const size_t at = (line.at + done) * job->output_channels + filter;
-            job->y[at] = dcc_finish(job, &work->channels[index], sums[done - begin], at);
+} band_walk;
+
+/* The pixels from walk->done on of each row, by tiles of which the last of a row ends with it where it can. */
+static void run_pixels(const band_work *work, const band_walk *walk, uint32_t filter, uint32_t index) {
+    const dcc_conv_job *const job = work->job;
+    const uint32_t *origin = work->words;
+    size_t row_at = (size_t)walk->output.first * job->output_width;
+    const dcc_band_entry *entries;
+    const dcc_band_entry *end;
+    uint32_t row;
+    find_entries(work, index, &entries, &end);
+    for (row = 0u; row < walk->height; row++, origin += walk->step, row_at += walk->width) {
+        uint32_t x = walk->done;
+        while (x < walk->width) {
+            const int ends = x + DCC_BAND_PIXELS > walk->width && walk->width >= DCC_BAND_PIXELS;
+            const uint32_t first = ends ? walk->width - DCC_BAND_PIXELS : x;
+            int32_t sums[DCC_BAND_PIXELS];
+            uint32_t i;
+#if DCC_DSP
+            dcc_band_tiles tile;
+            tile.entries = entries;
+            tile.end = end;
+            tile.origin = origin + first;
+            tile.accumulator_shift = DCC_BAND_SUMS;
+            tile.y = sums;
+            dcc_band_run(&tile);
+#else
+            dcc_band_sums(entries, end, origin + first, sums);
+#endif
+            for (i = x - first; i < DCC_BAND_PIXELS && x < walk->width; i++, x++) {
+                const size_t at = (row_at + x) * job->output_channels + filter;
+                job->y[at] = dcc_finish(job, &work->channels[index], sums[i], at);
+            }
         }
     }
+}
+
+static band_walk walk_of(const band_work *work, row_range output) {
+    const dcc_conv_job *const job = work->job;
+    band_walk walk;
+    walk.output = output;
+    walk.width = work->band.point ? output.count * job->output_width : job->output_width;
+    walk.height = work->band.point ? 1u : output.count;
+    walk.step = (uint32_t)job->window.y.stride * dcc_band_row_words(&work->band);
+    walk.done = 0u;
+    return walk;
 }
 
 #if DCC_DSP
 static int is_int8(int32_t low, int32_t high) { return low == -128 && high == 127; }
 
-static int is_fast(const dcc_conv_job *job) {
-    if (!is_int8(job->scaling.low, job->scaling.high)) return 0;
-    return job->residual.x == NULL || is_int8(job->residual.low, job->residual.high);
-}
-
-/* As run_pixels for `tiles` whole tiles of each of `rows` rows. */
-static void run_tiles(
-    const band_work *work, uint32_t filter, uint32_t index, pixel_row first, uint32_t tiles, uint32_t rows, uint32_t width) {
+/* Finds which tiles of each row the assembly can finish, and describes them. */
+static void plan_fast(const band_work *work, band_walk *walk) {
     const dcc_conv_job *const job = work->job;
     const dcc_residual *const residual = &job->residual;
-    const uint32_t row_words = dcc_band_row_words(&work->band);
-    const filter_entries entries = entries_of(work, index);
-    dcc_band_tiles run = {0};
-    run.entries = entries.begin;
-    run.end = entries.end;
-    run.origin = first.origin;
-    run.multiplier = work->channels[index].multiplier;
-    run.bias = work->channels[index].bias;
-    run.fraction_bits = job->scaling.fraction_bits;
-    run.accumulator_shift = job->scaling.accumulator_shift;
-    run.y = job->y + first.at * job->output_channels + filter;
-    run.channels = job->output_channels;
-    run.tiles = tiles;
-    run.tiles_left = tiles;
-    run.rows = rows;
-    run.origin_step = 4u * ((uint32_t)job->window.y.stride * row_words - tiles * DCC_BAND_PIXELS);
-    run.y_step = (width - tiles * DCC_BAND_PIXELS) * job->output_channels;
-    if (residual->x != NULL) {
-        run.has_residual = 1u;
-        run.residual_at = (uint32_t)((uintptr_t)residual->x - (uintptr_t)job->y);
-        run.residual_multipliers = pair_of(residual->multiplier, residual->residual_multiplier);
-        run.residual_offset = residual->offset;
-        run.residual_shift = residual->shift;
+    const uint32_t rest = walk->width % DCC_BAND_PIXELS;
+    const uint32_t whole = walk->width - rest;
+    dcc_band_tiles tiles;
+    if (!is_int8(job->scaling.low, job->scaling.high) || whole == 0u) return;
+    if (residual->x != NULL && !is_int8(residual->low, residual->high)) return;
+    tiles.origin = work->words;
+    tiles.fraction_bits = job->scaling.fraction_bits;
+    tiles.accumulator_shift = job->scaling.accumulator_shift;
+    tiles.y = job->y + (size_t)walk->output.first * job->output_width * job->output_channels;
+    tiles.channels = job->output_channels;
+    tiles.tiles = whole / DCC_BAND_PIXELS;
+    tiles.tiles_left = tiles.tiles;
+    tiles.rows = walk->height;
+    tiles.origin_step = 4u * (walk->step - whole);
+    tiles.y_step = rest * job->output_channels;
+    tiles.has_residual = residual->x != NULL;
+    tiles.residual_at = (uint32_t)residual->x - (uint32_t)job->y;
+    tiles.residual_multipliers = pair_of(residual->multiplier, residual->residual_multiplier);
+    tiles.residual_offset = residual->offset;
+    tiles.residual_shift = residual->shift;
+    walk->whole = tiles;
+    walk->done = whole;
+    walk->last.rows = 0u;
+    if (rest > 0u && residual->x == NULL) { /* with a residual in place, no pixel may be finished twice */
+        const uint32_t before = walk->width - DCC_BAND_PIXELS;
+        tiles.origin += before;
+        tiles.y = (int8_t *)tiles.y + before * job->output_channels;
+        tiles.tiles = 1u;
+        tiles.tiles_left = 1u;
+        tiles.origin_step = 4u * (walk->step - DCC_BAND_PIXELS);
+        tiles.y_step = before * job->output_channels;
+        walk->last = tiles;
+        walk->done = walk->width;
     }
-    dcc_band_run(&run);
 }
-#endif
 
-static void run_filter(const band_work *work, uint32_t filter, uint32_t index, row_range output) {
-    const dcc_conv_job *const job = work->job;
-    const uint32_t width = work->band.point ? output.count * job->output_width : job->output_width;
-    const uint32_t height = work->band.point ? 1u : output.count;
-    const uint32_t step = (uint32_t)job->window.y.stride * dcc_band_row_words(&work->band);
-    uint32_t done = 0u;
-    uint32_t row;
-    pixel_row line;
-    line.origin = work->words;
-    line.at = (size_t)output.first * job->output_width;
-#if DCC_DSP
-    if (is_fast(job) && width >= DCC_BAND_PIXELS) {
-        const uint32_t tiles = width / DCC_BAND_PIXELS;
-        done = tiles * DCC_BAND_PIXELS;
-        run_tiles(work, filter, index, line, tiles, height, width);
-        if (done < width && job->residual.x == NULL) { /* pixels may be finished twice */
-            line.origin += width - DCC_BAND_PIXELS;
-            line.at += width - DCC_BAND_PIXELS;
-            run_tiles(work, filter, index, line, 1u, height, width);
-            done = width;
-        }
-    }
-#endif
-    if (done == width) return;
-    for (row = 0u; row < height; row++, line.origin += step, line.at += width) {
-        run_pixels(work, filter, index, line, done, width);
-    }
+static void run_filter(dcc_band_tiles tiles, const band_work *work, uint32_t filter, uint32_t index) {
+    find_entries(work, index, &tiles.entries, &tiles.end);
+    tiles.multiplier = work->channels[index].multiplier;
+    tiles.bias = work->channels[index].bias;
+    tiles.y = (int8_t *)tiles.y + filter;
+    dcc_band_run(&tiles);
 }
+
+static void run_fast(const band_work *work, const band_walk *walk, uint32_t filter, uint32_t index) {
+    if (walk->done == 0u) return;
+    run_filter(walk->whole, work, filter, index);
+    if (walk->last.rows > 0u) run_filter(walk->last, work, filter, index);
+}
+#endif
 
 void dcc_conv_band(const dcc_conv_job *job) {
     dcc_channels channels = job->channels;
@@ -355,6 +363,7 @@ void dcc_conv_band(const dcc_conv_job *job) {
     work.channels = (dcc_channel *)(void *)(work.words + band_words);
     work.starts = (uint32_t *)(void *)(work.channels + job->filters_at_once);
     work.entries = (dcc_band_entry *)(void *)(work.starts + job->filters_at_once + 1u);
+    fill(work.words, band_words, pair_of(job->input_zero_point, job->input_zero_point));
     for (first = 0u; first < job->output_channels; first += job->filters_at_once) {
         const uint32_t left = job->output_channels - first;
         const uint32_t filters = left < job->filters_at_once ? left : job->filters_at_once;
@@ -362,14 +371,20 @@ void dcc_conv_band(const dcc_conv_job *job) {
         list_group(&work, filters, &weights, &channels);
         for (output.first = 0u; output.first < job->output_height; output.first += output.count) {
             const uint32_t below = job->output_height - output.first;
+            band_walk walk;
             uint32_t i;
             output.count = below < job->rows_at_once ? below : job->rows_at_once;
             /* A band that holds everything needs no second widening. */
             if (first == 0u || output.count < job->output_height) {
-                if (output.first == 0u) fill(work.words, band_words, pair_of(job->input_zero_point, job->input_zero_point));
                 widen_band(&work, output);
             }
-            for (i = 0u; i < filters; i++) run_filter(&work, first + i, i, output);
+            walk = walk_of(&work, output);
+#if DCC_DSP
+            plan_fast(&work, &walk);
+            for (i = 0u; i < filters; i++) run_fast(&work, &walk, first + i, i);
+#endif
+            if (walk.done == walk.width) continue;
+            for (i = 0u; i < filters; i++) run_pixels(&work, &walk, first + i, i);
         }
     }
 }
