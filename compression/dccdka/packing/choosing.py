@@ -8,7 +8,7 @@ the tensors, and goes beyond it only where the network becomes faster by a large
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -42,16 +42,16 @@ class Workload:
     entries: NDArray[np.int64]
     magnitude: int
 
-    def feasible(self) -> Iterator[KernelChoice]:
-        """Everything that the format allows, of filters and rows at once a few sizes each."""
+    def feasible(self, encodings: Collection[Encoding] = tuple(Encoding)) -> Iterator[KernelChoice]:
+        """Everything that the format allows of these encodings, of filters and rows at once a few sizes each."""
         for kernel in Kernel:
             if kernel in NARROW_SUMS and self.magnitude > MAX_MAGNITUDE:
                 continue
             many_filters, many_rows = kernel in (Kernel.TILE, Kernel.BAND), kernel in (Kernel.BAND, Kernel.DEPTHWISE)
             filters = _parts(self.shape.filters, 2 if kernel is Kernel.TILE else 1) if many_filters else [1]
             rows = _parts(self.shape.output[0], 1) if many_rows else [1]
-            encodings = [encoding for encoding in kernel.encodings if encoding in self.forms]
-            for encoding, filters_at_once, rows_at_once in product(encodings, filters, rows):
+            taken = [encoding for encoding in kernel.encodings if encoding in encodings and encoding in self.forms]
+            for encoding, filters_at_once, rows_at_once in product(taken, filters, rows):
                 choice = KernelChoice(kernel, encoding, filters_at_once, rows_at_once)
                 if refusal(choice, self.shape) is None:
                     yield choice
@@ -106,9 +106,9 @@ def choose_kernels(
     while limit <= _LARGEST_ARENA * plan.bytes:
         chosen = {i: _cheapest(own, plan.largest_scratch(i, int(limit))) for i, own in candidates.items()}
         arena = plan.arena_bytes({i: candidate.scratch for i, candidate in chosen.items()})
-        product = arena * sum(candidate.cost for candidate in chosen.values())
-        if product < best[0]:
-            best = product, {i: candidate.choice for i, candidate in chosen.items()}
+        weight = arena * sum(candidate.cost for candidate in chosen.values())
+        if weight < best[0]:
+            best = weight, {i: candidate.choice for i, candidate in chosen.items()}
         limit *= _ARENA_STEP
     return best[1]
 
@@ -118,19 +118,16 @@ def _candidates(graph: IntegerGraph, index: int, workload: Workload, costs: Kern
     operator = graph.operators[index]
     assert isinstance(operator, Convolution)
     layer = layer_of(graph, operator)
-    feasible = [
-        _Candidate(choice, costs.estimate(choice, layer), workload.scratch(choice)) for choice in workload.feasible()
-    ]
+    feasible = list(workload.feasible(workload.small_encodings())) or list(workload.feasible())
     if not feasible:
         raise PackingError(
             f"operator {index}: no kernel takes it: kernel width, with its dilation, x channels is too large; "
             "narrow the layer"
         )
-    small = workload.small_encodings()
-    kept = [c for c in feasible if c.choice.encoding in small] or feasible
+    candidates = [_Candidate(choice, costs.estimate(choice, layer), workload.scratch(choice)) for choice in feasible]
     beaten = math.inf
     front = []
-    for candidate in sorted(kept, key=lambda c: (c.cost, c.scratch)):
+    for candidate in sorted(candidates, key=lambda c: (c.cost, c.scratch)):
         if candidate.scratch < beaten:
             front.append(candidate)
             beaten = candidate.scratch

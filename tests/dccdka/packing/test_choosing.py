@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -12,9 +13,9 @@ from dccdka.packing import PackingError, pack, read_artifact
 from dccdka.packing.arena import plan_arena
 from dccdka.packing.choice import Encoding, Kernel, KernelChoice
 from dccdka.packing.choosing import choose_kernels, workload_of
-from dccdka.packing.costs import KernelCosts, KernelFit, packaged_costs
+from dccdka.packing.costs import packaged_costs
 from dccdka.packing.kernels import refusal
-from dccdka.packing.work import kinds_of_work
+from dccdka.packing.work import Layer
 
 SAME = Window((3, 3), (1, 1), (1, 1))
 
@@ -29,16 +30,22 @@ def layer(sparsity: float = 0.0, codes: int = 256, filters: int = 16, image: tup
     return IntegerGraph(tensors, (operator,), 0, 1)
 
 
-def costs_of(**costs: float) -> KernelCosts:
-    """What is named costs so much a unit, in every kernel; the rest nothing."""
-    fits = {
-        kernel: KernelFit({kind: costs.get(kind.replace(" ", "_"), 0.0) for kind in kinds_of_work(kernel)})
-        for kernel in Kernel
-    }
-    return KernelCosts("instructions", True, "", "", fits)
+@dataclass(frozen=True)
+class Costs:
+    """What a choice costs, whatever the layer: as much as KernelCosts that the packer asks of it."""
+
+    of: Callable[[KernelChoice], float]
+
+    def estimate(self, choice: KernelChoice, layer: Layer) -> float:
+        return self.of(choice)
 
 
-def chosen(graph: IntegerGraph, costs: KernelCosts) -> KernelChoice:
+def only(wanted: object, field: str) -> Costs:
+    """Whatever else has another value in this field of its choice is out of the question."""
+    return Costs(lambda choice: 1 if getattr(choice, field) == wanted else 1e9)
+
+
+def chosen(graph: IntegerGraph, costs) -> KernelChoice:
     return read_artifact(pack(graph, costs)).choices[0]
 
 
@@ -49,7 +56,7 @@ def test_dense_weights_of_8_bits_stay_as_they_are_read():
 
 def test_sparse_weights_keep_their_smallest_encoding_whatever_it_costs():
     graph = layer(sparsity=0.8, codes=16)
-    choice = chosen(graph, costs_of(coded_weights=1e6))
+    choice = chosen(graph, only(Encoding.BITMAP, "encoding"))
     assert choice.encoding is Encoding.CODED
 
 
@@ -59,34 +66,33 @@ def test_of_encodings_that_take_alike_the_one_that_is_cheaper_to_decode_is_taken
     assert isinstance(operator, Convolution)
     forms = workload_of(graph, operator).forms
     assert forms[Encoding.INDEXED].bytes < 1.02 * forms[Encoding.CODED].bytes
-    assert chosen(graph, costs_of(coded_weights=1)).encoding is Encoding.INDEXED
-    assert chosen(graph, costs_of(indexed_weights=1)).encoding is Encoding.CODED
+    for encoding in (Encoding.INDEXED, Encoding.CODED):
+        assert chosen(graph, only(encoding, "encoding")).encoding is encoding
 
 
 def test_scratch_takes_what_is_free():
-    costs = costs_of(widened_words=10)
-    table = {
-        kernel: {**fit.costs, "layer": 0.0 if kernel is Kernel.BAND else 1e9} for kernel, fit in costs.kernels.items()
-    }
-    costs = replace(costs, kernels={kernel: KernelFit(own) for kernel, own in table.items()})
+    costs = Costs(lambda choice: 1e9 if choice.kernel is not Kernel.BAND else 1 / choice.filters_at_once)
     small = layer(sparsity=0.8, codes=16, filters=64, image=(4, 4, 16))
-    # A large tensor that is not needed beside the layer leaves room for all rows at once.
+    # A large tensor that is not needed beside the layer leaves room for all filters at once.
     roomy = replace(small, tensors=(*small.tensors, Tensor(80, 80, 64, 1.0, 0)), output=2)
     roomy = replace(roomy, operators=(*small.operators, Pad(1, 2, 0, 0)))
-    assert chosen(roomy, costs).rows_at_once == 4
+    assert chosen(roomy, costs).filters_at_once == 64
     assert read_artifact(pack(roomy, costs)).arena_bytes == plan_arena(roomy).bytes
 
 
 def test_the_arena_grows_only_where_the_network_becomes_faster_by_more():
     graph = layer(sparsity=0.8, codes=16)
-    tensors = plan_arena(graph).bytes
-    alike = read_artifact(pack(graph, costs_of(layer=1)))
-    assert alike.choices[0].kernel is Kernel.GENERAL  # the least scratch
-    assert alike.arena_bytes < 1.1 * tensors
-    # GENERAL's products make it ten times as slow as others.
-    faster = read_artifact(pack(graph, costs_of(layer=1000, products=1e-2)))
-    assert faster.choices[0].kernel is not Kernel.GENERAL
-    assert faster.arena_bytes > alike.arena_bytes
+
+    def packed(band: float):
+        costs = Costs(lambda choice: {Kernel.GENERAL: 1.0, Kernel.BAND: band}.get(choice.kernel, 2.0))
+        return read_artifact(pack(graph, costs))
+
+    least, most = packed(1.0), packed(0.1)
+    assert [a.choices[0].kernel for a in (least, most)] == [Kernel.GENERAL, Kernel.BAND]
+    growth = most.arena_bytes / least.arena_bytes
+    assert growth > 1.2
+    assert packed(1.02 / growth).choices[0].kernel is Kernel.GENERAL
+    assert packed(0.98 / growth).choices[0].kernel is Kernel.BAND
 
 
 def test_choices_are_feasible_and_many():
