@@ -10,6 +10,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define DCC_ALIGNMENT 4u /* of the artifact and of the arena, in bytes */
 
 typedef enum {
@@ -61,5 +65,9 @@ dcc_status dcc_model_run(const dcc_model *model, void *arena, size_t arena_bytes
 
 /* Where the output lies after a run (int8, output_bytes). */
 const int8_t *dcc_model_output(const dcc_model *model, const void *arena);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -89,7 +89,7 @@ def _values(
         "sources": "\n".join(f"  {source}" for source in sources),
         "zephyr_sources": "\n".join(f"    ../{source}" for source in sources),
         "operators": table.c_source(f"{name}_operators"),
-        "linked": ", ".join((*table.kinds, *table.kernels, *table.encodings)).replace("_", " "),
+        "linked": _named(table),
         "artifact": _numbers(memoryview(artifact.data)),
         "sample_input": _numbers(memoryview(sample_input).cast("b")),
         "expected_output": _numbers(memoryview(expected_output).cast("b")),
@@ -104,6 +104,13 @@ def _values(
         "input_zero_point": str(artifact.input_zero_point),
         "output_zero_point": str(artifact.output_zero_point),
     }
+
+
+def _named(table: OperatorTable) -> str:
+    """Its entries, for people."""
+    parts = {"operators": table.kinds, "convolution kernels": table.kernels, "weight decoders": table.encodings}
+    said = (f"{what} {', '.join(names)}" for what, names in parts.items() if names)
+    return "; ".join(said).replace("_", " ")
 
 
 def _numbers(values: memoryview) -> str:
