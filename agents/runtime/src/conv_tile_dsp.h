@@ -27,14 +27,15 @@ typedef struct {
     uint32_t unused;            /* 60 */
 } dcc_tile;
 
-#define STEP_BYTES 42u
-#define STEPS_A_ROUND 8u
+#define STEP_BYTES 50u
+#define STEPS_A_ROUND 16u
 
-/* 2 inputs. r0 patch, r1 codes, r2 and r3 inputs of a pixel, r4 a word of codes, lr its low bytes, r5 to r8 sums of the
+/* 2 inputs, in 16 cycles of a Cortex-M4: single loads that follow each other take one each but for the first. r0 patch, r1 codes, r2 and r3 inputs of a pixel, r4 a word of codes, lr its low bytes, r5 to r8 sums of the
  * even filter, r9 to r12 of both. */
 #define STEP                                                                                                          \
-    "ldmia r1!, {r4}\n\t"                                                                                             \
-    "ldmia r0!, {r2, r3}\n\t"                                                                                         \
+    "ldr.w r4, [r1], #4\n\t"                                                                                             \
+    "ldr.w r2, [r0], #4\n\t"                                                                                          \
+    "ldr.w r3, [r0], #4\n\t"                                                                                          \
     "uxtb16 lr, r4\n\t"                                                                                               \
     "smlad r9, r4, r2, r9\n\t"                                                                                        \
     "smlad r5, lr, r2, r5\n\t"                                                                                        \
@@ -48,6 +49,7 @@ typedef struct {
 
 #define STEP2 STEP STEP
 #define STEP4 STEP2 STEP2
+#define STEP8 STEP4 STEP4
 
 /* r2 bias, r3 multiplier, r4 fraction bits. */
 #define FINISH(sum)                                                                                                   \
@@ -84,7 +86,7 @@ __attribute__((noinline)) static void dcc_tile_pairs(const dcc_tile *tile) {
         "add pc, r2\n\t"
         "nop\n"
         "2:\n\t"
-        STEP4 STEP4
+        STEP8 STEP8
         "ldr r2, [sp, #12]\n\t"
         "cmp r0, r2\n\t"
         "bne 2b\n\t"
