@@ -5,7 +5,7 @@
 #ifndef DCC_CHANNELS_H
 #define DCC_CHANNELS_H
 
-#include "bits.h"
+#include <stdint.h>
 
 typedef struct {
     int32_t bias;
@@ -21,20 +21,25 @@ typedef struct {
 } dcc_channel_form;
 
 typedef struct {
-    dcc_bits bits;
-    uint32_t wide;
-    uint32_t mantissa_shift; /* NARROW: from the lowest exponent */
+    const uint8_t *next;     /* the byte where the next channel begins */
+    const uint8_t *end;      /* of what may be read */
+    uint32_t bit;            /* NARROW: where in that byte, 0 to 7; as is all that follows */
+    uint32_t mantissa_shift; /* from the lowest exponent */
     uint32_t exponent_bits;
-    uint32_t sign_bits; /* 1 if multipliers have a sign */
+    uint32_t multiplier_bits; /* mantissa, exponent and sign */
+    uint32_t sign_mask;       /* in them; 0 without a sign */
     uint32_t bias_bits;
+    uint32_t first_bits; /* what one look gets: all, or the multiplier alone */
     uint32_t bias_shift;
     uint32_t bias_base; /* what the zero point of the output and the half that rounds add */
+    int wide;
 } dcc_channels;
 
 /* Bytes of so many channels; at most 8 each. */
 uint32_t dcc_channels_bytes(dcc_channel_form form, uint32_t count);
 
-/* At the first. output_zero_point and fraction_bits: of the convolution. */
+/* At the first. end: of the artifact's bytes that may be read, behind the last channel or farther. output_zero_point and
+ * fraction_bits: of the convolution. */
 void dcc_open_channels(
     dcc_channels *channels, const uint8_t *begin, const uint8_t *end, dcc_channel_form form, int32_t output_zero_point,
     uint32_t fraction_bits);

@@ -85,7 +85,7 @@ static void run(const dcc_operator *operator, const dcc_model *model, uint8_t *a
         (void)dcc_open_weights(&job.weights, operator, model, &tables);
     }
     dcc_open_channels(
-        &job.channels, conv->data, weights, conv->channel_form, operator->output.zero_point,
+        &job.channels, conv->data, conv->data_end, conv->channel_form, operator->output.zero_point,
         operator->scaling.fraction_bits);
     job.scaling = operator->scaling;
     job.residual.x = NULL;
