@@ -49,49 +49,33 @@ static void decode_fours(band_fours *fours, uint32_t count) {
     fours->end = fours->chunk.words + i / 2u;
 }
 
-/* Entries that are being written. */
-typedef struct {
-    dcc_band_entry *next;
-    int32_t before; /* bytes from a tile's origin to behind the words of the last entry */
-} entry_list;
+#if !DCC_DSP
+static void list_pair(dcc_band_list *list, uint32_t weights, int32_t at) {
+    if (weights == 0u) return;
+    list->next->weights = weights;
+    list->next->delta = at - list->before;
+    list->next++;
+    list->before = at + (int32_t)(4u * DCC_BAND_PIXELS);
+}
+#endif
 
 /* Appends the entries of the next fours, the first of which lies `at` bytes from a tile's origin. */
-static void list_fours(band_fours *fours, uint32_t count, entry_list *list, int32_t at, int32_t pair_bytes) {
-    const uint32_t *words = fours->words;
-    const uint32_t *const end = words + 2u * count;
-    dcc_band_entry *entry = list->next;
-    int32_t before = list->before;
-    for (; words < end; words += 2, at += 2 * pair_bytes) {
-        if ((words[0] | words[1]) != 0u) {
+static void list_fours(band_fours *fours, uint32_t count, dcc_band_list *list, int32_t at, int32_t pair_bytes) {
+    const uint32_t *const end = fours->words + 2u * count;
 #if DCC_DSP
-            const uint32_t even = dcc_pkhbt(words[0], words[1]);
-            const uint32_t odd = dcc_pkhtb(words[1], words[0]);
+    dcc_band_list_fours(fours->words, end, list, at, pair_bytes);
 #else
-            const int16_t *const four = fours->chunk.weights + 2 * (words - fours->chunk.words);
-            const uint32_t even = pair_of(four[0], four[2]);
-            const uint32_t odd = pair_of(four[1], four[3]);
-#endif
-            if (even != 0u) {
-                entry->weights = even;
-                entry->delta = at - before;
-                before = at + (int32_t)(4u * DCC_BAND_PIXELS);
-                entry++;
-            }
-            if (odd != 0u) {
-                entry->weights = odd;
-                entry->delta = at + pair_bytes - before;
-                before = at + pair_bytes + (int32_t)(4u * DCC_BAND_PIXELS);
-                entry++;
-            }
-        }
+    const int16_t *four = fours->chunk.weights + 2 * (fours->words - fours->chunk.words);
+    for (; count > 0u; count--, four += 4, at += 2 * pair_bytes) {
+        list_pair(list, pair_of(four[0], four[2]), at);
+        list_pair(list, pair_of(four[1], four[3]), at + pair_bytes);
     }
-    fours->words = words;
-    list->next = entry;
-    list->before = before;
+#endif
+    fours->words = end;
 }
 
 /* Appends the entries of one filter. */
-static void list_filter(const band_work *work, band_fours *fours, entry_list *list) {
+static void list_filter(const band_work *work, band_fours *fours, dcc_band_list *list) {
     const dcc_window *const window = &work->job->window;
     const uint32_t channels = work->job->input_channels;
     const uint32_t pitch = work->band.pitch;
@@ -130,7 +114,7 @@ static void list_filter(const band_work *work, band_fours *fours, entry_list *li
 }
 
 static void list_group(band_work *work, uint32_t filters, band_fours *fours, dcc_channels *channels) {
-    entry_list list;
+    dcc_band_list list;
     uint32_t filter;
     list.next = work->entries;
     for (filter = 0u; filter < filters; filter++) {

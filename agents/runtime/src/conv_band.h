@@ -18,6 +18,12 @@ typedef struct {
     int32_t delta;    /* bytes from behind the 8 words of the entry before, or from the tile's origin if there is none */
 } dcc_band_entry;
 
+/* Entries that are being written. */
+typedef struct {
+    dcc_band_entry *next;
+    int32_t before; /* bytes from a tile's origin to behind the words of the last entry */
+} dcc_band_list;
+
 typedef struct {
     uint32_t pairs;  /* words of a pixel */
     uint32_t phases;

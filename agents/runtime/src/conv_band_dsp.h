@@ -9,6 +9,41 @@
 
 #include "conv_band.h"
 
+/* Appends the entries of weights in fours of neighbouring channels, from words to before end; there are some. at: bytes
+ * from a tile's origin to the words of the first pair. */
+__attribute__((naked, noinline, unused)) static void dcc_band_list_fours(
+    __attribute__((unused)) const uint32_t *words, __attribute__((unused)) const uint32_t *end,
+    __attribute__((unused)) dcc_band_list *list, __attribute__((unused)) int32_t at,
+    __attribute__((unused)) int32_t pair_bytes) {
+    __asm volatile(
+        "push {r2, r4-r7, lr}\n"
+        "ldr r12, [sp, #24]\n"
+        "ldm r2, {r4, r5}\n" /* the next entry, and where the words of the last end */
+        "1:\n"
+        "ldm r0!, {r6, r7}\n"
+        "orrs lr, r6, r7\n"
+        "beq 3f\n"
+        "pkhbt r2, r6, r7, lsl #16\n"
+        "pkhtb r7, r7, r6, asr #16\n"
+        "cbz r2, 2f\n"
+        "subs r6, r3, r5\n"
+        "strd r2, r6, [r4], #8\n"
+        "add r5, r3, #32\n"
+        "2:\n"
+        "cbz r7, 3f\n"
+        "add r6, r3, r12\n"
+        "subs r2, r6, r5\n"
+        "strd r7, r2, [r4], #8\n"
+        "add r5, r6, #32\n"
+        "3:\n"
+        "add r3, r3, r12, lsl #1\n"
+        "cmp r0, r1\n"
+        "bne 1b\n"
+        "pop {r2}\n"
+        "stm r2, {r4, r5}\n"
+        "pop {r4-r7, pc}\n");
+}
+
 /* Widens 4 pixels at a time, `fours` times, of 4 channels at a time, `quads` times. step: bytes from pixel to pixel;
  * next: bytes from a pair's row to the next one's. x need not be aligned. */
 __attribute__((naked, noinline, unused)) static void dcc_band_widen_fours(
