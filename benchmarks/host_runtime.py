@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,14 +36,18 @@ def build(name: str = "driver") -> Path:
     return REPOSITORY / "build" / "host" / name
 
 
-def answers(driver: Path, cases: Iterable[tuple[bytes, bytes]], timeout: float | None = None) -> list[Answer]:
+def answers(
+    driver: Path | Sequence[str | Path], cases: Iterable[tuple[bytes, bytes]], timeout: float | None = None
+) -> list[Answer]:
     """Of one process to all cases, each an artifact and its inputs back to back.
 
-    timeout: in seconds, for all together. Raises HostRuntimeError if the process dies or takes longer.
+    driver: a program, or a command that speaks as it does. timeout: in seconds, for all together. Raises
+    HostRuntimeError if the process dies or takes longer.
     """
     stream = b"".join(struct.pack("=II", len(a), len(i)) + a + i for a, i in cases)
     try:
-        done = subprocess.run([driver], input=stream, capture_output=True, check=False, timeout=timeout)
+        command = [driver] if isinstance(driver, Path) else driver
+        done = subprocess.run(command, input=stream, capture_output=True, check=False, timeout=timeout)
     except subprocess.TimeoutExpired:
         raise HostRuntimeError(f"the driver is not done after {timeout:g} seconds") from None
     if done.returncode != 0:

@@ -1,0 +1,173 @@
+"""The fuzzer of loader and executor: that it finds what it is for, and that its corpus has what it starts from."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import struct
+import subprocess
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+
+from benchmarks import host_runtime
+from benchmarks.host_runtime import Answer
+from dccdka.lowering.graph import Convolution, Operator
+from dccdka.packing import Artifact, ArtifactError, pack, read_artifact
+from dccdka.packing.choice import Kernel
+from dccdka.packing.conformance import random_choices, random_graph, random_inputs
+
+ROOT = Path(__file__).parents[3]
+RUNTIME = ROOT / "agents" / "runtime"
+CORPUS = RUNTIME / "fuzz" / "corpus"
+LARGEST = 256 << 10  # arena of the fuzzer, input of the guarded driver: what is larger does not run
+ARENA_TOO_SMALL = 12
+
+
+def build(*variables: str) -> None:
+    subprocess.run(["make", "-s", "-C", RUNTIME / "fuzz", *variables], check=True)
+
+
+@pytest.fixture(scope="module")
+def fuzzer() -> Path:
+    build()
+    return ROOT / "build" / "fuzz" / "fuzz_artifact"
+
+
+@pytest.fixture(scope="module")
+def guarded() -> Path:
+    build("guarded")
+    return ROOT / "build" / "fuzz" / "guarded_driver.elf"
+
+
+def answers_of(guarded: Path, cases: list[tuple[bytes, bytes]]) -> list[Answer]:
+    command = ["qemu-system-arm", "-M", "mps2-an386", "-kernel", guarded, "-display", "none", "-nodefaults"]
+    command += ["-nic", "none", "-semihosting-config", "enable=on,target=native"]
+    return host_runtime.answers(command, cases, timeout=120)
+
+
+def fuzzed(fuzzer: Path, folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Fuzzing goes on from the corpus; the folder gets what is found."""
+    command = [fuzzer, "-max_len=2048", *options, f"-artifact_prefix={folder}/", folder, CORPUS]
+    return subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=120, check=False)
+
+
+def counts(log: str) -> tuple[int, int]:
+    """Artifacts that ran, and that were refused."""
+    found = re.search(r"artifacts: (\d+) run, (\d+) refused", log)
+    assert found, log[-2000:]
+    return int(found[1]), int(found[2])
+
+
+def corpus() -> list[tuple[bytes, bytes]]:
+    """Artifact and what lies behind it, of each file."""
+    cases = []
+    for path in sorted(CORPUS.iterdir()):
+        data = path.read_bytes()
+        announced = struct.unpack_from("<I", data, 8)[0] if len(data) >= 20 else 0
+        end = announced if 20 <= announced <= len(data) else len(data)
+        cases.append((data[:end], data[end:]))
+    return cases
+
+
+def accepted() -> list[Artifact]:
+    artifacts = []
+    for data, _ in corpus():
+        try:
+            artifacts.append(read_artifact(data))
+        except ArtifactError:
+            continue
+    return artifacts
+
+
+def test_the_corpus_is_small() -> None:
+    assert sum(path.stat().st_size for path in CORPUS.iterdir()) < 200_000
+
+
+def test_the_corpus_has_every_operator_kernel_encoding_and_form_of_channels() -> None:
+    artifacts = accepted()
+    operators = [operator for artifact in artifacts for operator in artifact.operators]
+    stored = [
+        (operator, own)
+        for artifact in artifacts
+        for operator, own in zip(artifact.operators, artifact.stored, strict=True)
+        if isinstance(operator, Convolution) and own is not None
+    ]
+    assert {type(operator) for operator in operators} == set(get_args(Operator))
+    assert {(own.choice.kernel, own.choice.encoding) for _, own in stored} == {
+        (kernel, encoding) for kernel in Kernel for encoding in kernel.encodings
+    }
+    assert {own.channel_bytes == 8 * len(operator.codes) for operator, own in stored} == {False, True}  # NARROW, WIDE
+    assert {operator.residual is None for operator, _ in stored} == {False, True}
+    assert {operator.flatten_input for operator, _ in stored} == {False, True}
+
+
+def test_the_corpus_runs_clean(fuzzer: Path, tmp_path: Path) -> None:
+    log = fuzzed(fuzzer, tmp_path, "-runs=0")
+    assert log.returncode == 0, log.stderr[-2000:]
+    run, refused = counts(log.stderr)
+    assert run >= len(accepted()) // 2
+    assert refused > 0
+
+
+def with_input(artifact: bytes, behind: bytes) -> tuple[bytes, bytes]:
+    """The fuzzer's case: what lies behind the artifact, repeated, is its input; one byte where it is refused."""
+    try:
+        wanted = read_artifact(artifact).input_bytes
+    except ArtifactError:
+        wanted = 1
+    pattern = behind or b"\0"
+    return artifact, (pattern * (wanted // len(pattern) + 1))[:wanted]
+
+
+def cases() -> list[tuple[bytes, bytes]]:
+    return [case for case in (with_input(*file) for file in corpus()) if len(case[1]) <= LARGEST]
+
+
+def test_both_sides_agree_on_the_corpus(sanitized_driver: Any) -> None:
+    assert sanitized_driver.agreed(cases()) > 0
+
+
+def test_a_cortex_m4_agrees_and_touches_nothing_else(sanitized_driver: Any, guarded: Path) -> None:
+    """What only that core executes has no sanitizer; here any access outside of artifact or arena is a fault."""
+    given = cases()
+    for seed in range(200):
+        generator = np.random.default_rng(seed)
+        graph = random_graph(generator, operators=1 + seed % 5)
+        given.append((pack(graph, choose=random_choices(generator)), random_inputs(generator, graph, 1).tobytes()))
+    for case, there, here in zip(given, answers_of(guarded, given), sanitized_driver.run(given), strict=True):
+        if there.status != ARENA_TOO_SMALL:  # the host has more memory
+            assert there == here, case[0].hex()
+
+
+def test_many_mutants_are_accepted(fuzzer: Path, tmp_path: Path) -> None:
+    log = fuzzed(fuzzer, tmp_path, "-runs=20000", "-seed=1")
+    assert log.returncode == 0, log.stderr[-2000:]
+    run, _ = counts(log.stderr)
+    assert run > len(corpus()) + 200
+
+
+@pytest.mark.parametrize(
+    ("file", "check", "without", "finding"),
+    [
+        ("load.c", "if (!holds(held, operator.input_index))", "if (0)", "what the arena held before"),
+        ("load.c", "+ bytes > model->arena_bytes)", "+ 0u * bytes > model->arena_bytes)", "AddressSanitizer"),
+    ],
+)
+def test_a_runtime_without_a_check_is_found_out(
+    fuzzer: Path, tmp_path: Path, file: str, check: str, without: str, finding: str
+) -> None:
+    for folder in ("include", "src"):
+        shutil.copytree(RUNTIME / folder, tmp_path / folder)
+    shutil.copytree(fuzzer.parent, tmp_path / "fuzz", ignore=shutil.ignore_patterns("found"))
+    source = tmp_path / "src" / file
+    text = source.read_text(encoding="utf-8")
+    assert text.count(check) == 1
+    source.write_text(text.replace(check, without), encoding="utf-8")
+    build(f"RUNTIME={tmp_path}", f"BUILD={tmp_path}")
+    (tmp_path / "found").mkdir()
+    log = fuzzed(tmp_path / "fuzz" / "fuzz_artifact", tmp_path / "found", "-max_total_time=60")
+    assert log.returncode != 0
+    assert finding in log.stderr
