@@ -62,7 +62,7 @@ _CONVOLUTIONS = (
     Plan((20, 6), 5, 10, (7, 1), filters_at_once=10, rows_at_once=10),
     Plan((8, 8), 16, 8, (5, 5), stride=(2, 2), rows_at_once=2),
     Plan((11, 11), 7, 7, (2, 2), filters_at_once=2, rows_at_once=4),
-    Plan((1, 1), 96, 32),
+    Plan((1, 1), 320, 24),
 )
 _DEPTHWISE = (
     Plan((8, 8), 16, 16, (3, 3)),
@@ -94,6 +94,14 @@ _VECTORS = (
     Plan((1, 1), 10, 14, (5, 3), stride=(5, 3)),
     Plan((1, 1), 33, 4, (4, 4), stride=(4, 4)),
     Plan((1, 1), 96, 96, residual=True),
+    Plan((1, 1), 64, 5),
+    Plan((1, 1), 20, 20),
+    Plan((1, 1), 3, 70),
+    Plan((1, 1), 128, 27),
+    Plan((1, 1), 90, 3),
+    Plan((1, 1), 15, 7),
+    Plan((1, 1), 7, 11, (6, 4), stride=(6, 4)),
+    Plan((1, 1), 2, 16, (7, 7), stride=(7, 7)),
 )
 _SPARSITIES = (0.0, 0.5, 0.8, 0.9, 0.65)
 

@@ -22,13 +22,15 @@ from typing import Any, Literal, Self, get_args
 from dccdka.packing.choice import Kernel, KernelChoice
 from dccdka.packing.work import Layer, kinds_of_work, work
 
-Unit = Literal["instructions", "cycles", "seconds"]
+Unit = Literal["instructions", "seconds"]
 
-_PACKAGED = Path(__file__).parent / "kernel_costs"
-# Whose instructions cost alike has one table: Cortex-M with the DSP extension, Cortex-M without it.
+PACKAGED = Path(__file__).parent / "kernel_costs"
+# Cores that run the same code have one table: Cortex-M with the DSP extension, Cortex-M without it, larger machines.
 _FAMILIES = {
     "cortex-m4": ("cortex-m4", "cortex-m7", "cortex-m33", "cortex-m35p", "cortex-m55", "cortex-m85"),
+    "cortex-m3": ("cortex-m0", "cortex-m0plus", "cortex-m1", "cortex-m3", "cortex-m23"),
 }
+_OTHERS = "cortex-a53"
 _DEFAULT = "cortex-m4"
 _MOST_BYTES = 1 << 20
 
@@ -120,9 +122,9 @@ class KernelCosts:
 
 @cache
 def packaged_costs(core: str = _DEFAULT) -> KernelCosts:
-    """The table that comes with the packer for a core's family; for cores that it does not know, the Cortex-M4's."""
-    family = next((name for name, cores in _FAMILIES.items() if core in cores), _DEFAULT)
-    return KernelCosts.load(_PACKAGED / f"{family}.json")
+    """The table that comes with the packer for the family of a core, which is named as compilers name it."""
+    family = next((name for name, cores in _FAMILIES.items() if core in cores), _OTHERS)
+    return KernelCosts.load(PACKAGED / f"{family}.json")
 
 
 _FIELDS = ("unit", "estimated", "source", "runtime")
