@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Any convolution, grouped and dilated ones included: each filter is decoded once into a list of its nonzero weights,
- * which is walked at every output position.
+ * which is walked at every output position. Where there is only one, weights are multiplied as they are decoded.
  */
 #include "conv.h"
+#include "dsp.h"
 #include "windows.h"
 
 typedef struct {
@@ -19,7 +20,7 @@ typedef struct {
     uint32_t sum; /* of all weights */
 } filter;
 
-#define CHUNK 32u
+#define CHUNK 64u
 
 /* The nonzeros of one tap behind `count` others; gives how many there are then. */
 static uint32_t decode_tap(
@@ -84,10 +85,82 @@ static int32_t accumulate(
     return (int32_t)sum;
 }
 
+static uint32_t dot(const int16_t *weights, const int8_t *x, uint32_t count) {
+    uint32_t sum = 0u;
+#if DCC_DSP
+    for (; count >= 4u; count -= 4u, weights += 4, x += 4) {
+        const uint32_t *pairs = (const uint32_t *)(const void *)weights;
+        const uint32_t word = dcc_word(x);
+        const uint32_t even = dcc_sxtb16(word);
+        const uint32_t odd = dcc_sxtb16_8(word);
+        sum = (uint32_t)dcc_smlad(dcc_pkhbt(even, odd), pairs[0], (int32_t)sum);
+        sum = (uint32_t)dcc_smlad(dcc_pkhtb(odd, even), pairs[1], (int32_t)sum);
+    }
+#endif
+    for (; count > 0u; count--) sum += (uint32_t)(*weights++ * *x++);
+    return sum;
+}
+
+/* The part of one tap in a sum of x w; x is NULL outside the image. */
+static uint32_t multiply_tap(dcc_weights *weights, const int8_t *x, uint32_t channels, int32_t zero_point) {
+    uint32_t sum = 0u;
+    while (channels > 0u) {
+        uint32_t chunk[CHUNK / 2u]; /* of int16_t, aligned for words */
+        int16_t *const values = (int16_t *)(void *)chunk;
+        const uint32_t taken = channels < CHUNK ? channels : CHUNK;
+        uint32_t i;
+        dcc_take_weights(weights, values, taken);
+        if (x != NULL) {
+            sum += dot(values, x, taken);
+            x += taken;
+        } else {
+            for (i = 0u; i < taken; i++) sum += (uint32_t)(values[i] * zero_point);
+        }
+        channels -= taken;
+    }
+    return sum;
+}
+
+/* The sum of the only output position; y and x are its taps inside the image. */
+static int32_t multiply_filter(
+    dcc_weights *weights, const dcc_conv_job *job, const int8_t *image, const dcc_span *y, const dcc_span *x) {
+    const uint32_t group_channels = job->input_channels / job->groups;
+    uint32_t sum = 0u;
+    int32_t row;
+    for (row = 0; row < job->window.y.kernel; row++) {
+        const int32_t image_row = (y->origin + row * job->window.y.dilation) * (int32_t)job->input_width;
+        int32_t column;
+        for (column = 0; column < job->window.x.kernel; column++) {
+            const int32_t pixel = image_row + x->origin + column * job->window.x.dilation;
+            const int inside = row >= y->first && row < y->end && column >= x->first && column < x->end;
+            sum += multiply_tap(
+                weights, inside ? image + pixel * (int32_t)job->input_channels : NULL, group_channels,
+                job->input_zero_point);
+        }
+    }
+    return (int32_t)sum;
+}
+
+/* All outputs of one filter, from y[at] on. */
+static void convolve(const dcc_conv_job *job, const filter *decoded, const int8_t *image, dcc_channel channel, size_t at) {
+    uint32_t row;
+    for (row = 0u; row < job->output_height; row++) {
+        const dcc_span y = dcc_clip(row, &job->window.y, job->window.y.dilation, job->input_height);
+        uint32_t column;
+        for (column = 0u; column < job->output_width; column++) {
+            const dcc_span x = dcc_clip(column, &job->window.x, job->window.x.dilation, job->input_width);
+            job->y[at] = dcc_finish(job, &channel, accumulate(decoded, job, image, &y, &x), at);
+            at += job->output_channels;
+        }
+    }
+}
+
 void dcc_conv_general(const dcc_conv_job *job) {
     const uint32_t group_channels = job->input_channels / job->groups;
     const uint32_t group_filters = job->output_channels / job->groups;
     const uint32_t taps = (uint32_t)(job->window.y.kernel * job->window.x.kernel);
+    const dcc_span y = dcc_clip(0u, &job->window.y, job->window.y.dilation, job->input_height);
+    const dcc_span x = dcc_clip(0u, &job->window.x, job->window.x.dilation, job->input_width);
     dcc_weights weights = job->weights;
     dcc_channels channels = job->channels;
     filter decoded;
@@ -97,17 +170,12 @@ void dcc_conv_general(const dcc_conv_job *job) {
     for (index = 0u; index < job->output_channels; index++) {
         const int8_t *image = job->x + index / group_filters * group_channels;
         const dcc_channel channel = dcc_next_channel(&channels);
-        size_t at = index;
-        uint32_t row;
-        decode_filter(&decoded, &weights, job, group_channels);
-        for (row = 0u; row < job->output_height; row++) {
-            const dcc_span y = dcc_clip(row, &job->window.y, job->window.y.dilation, job->input_height);
-            uint32_t column;
-            for (column = 0u; column < job->output_width; column++) {
-                const dcc_span x = dcc_clip(column, &job->window.x, job->window.x.dilation, job->input_width);
-                job->y[at] = dcc_finish(job, &channel, accumulate(&decoded, job, image, &y, &x), at);
-                at += job->output_channels;
-            }
+        if (job->output_height == 1u && job->output_width == 1u) {
+            const int32_t sum = multiply_filter(&weights, job, image, &y, &x);
+            job->y[index] = dcc_finish(job, &channel, sum, index);
+        } else {
+            decode_filter(&decoded, &weights, job, group_channels);
+            convolve(job, &decoded, image, channel, index);
         }
     }
 }
