@@ -44,11 +44,13 @@ static void sum_pairs(const image *from, const uint8_t *codes, uint32_t pairs, u
     for (row = 0u; row < from->rows; row++) {
         const uint32_t groups = from->row_inputs / 4u;
 #if DCC_DSP
-        dcc_vector_groups(x, groups, codes, from->pair_bytes, pairs, sums);
+        if (pairs == 3u) dcc_vector_add(x, groups, codes, from->pair_bytes, pairs, sums);
 #endif
         for (pair = 0u; pair < pairs; pair++) {
             const uint8_t *const of_pair = codes + from->pair_bytes * pair;
-#if !DCC_DSP
+#if DCC_DSP
+            if (pairs != 3u) dcc_vector_add(x, groups, of_pair, 0u, 1u, sums + 2u * pair);
+#else
             add_groups(x, groups, of_pair, sums + 2u * pair);
 #endif
             add_group(x + 4u * groups, from->row_inputs % 4u, of_pair + 8u * groups, sums + 2u * pair);
@@ -60,34 +62,43 @@ static void sum_pairs(const image *from, const uint8_t *codes, uint32_t pairs, u
 
 static int32_t sum_of(const int8_t *x, uint32_t count) {
     int32_t sum = 0;
+#if DCC_DSP
+    for (; count >= 4u; count -= 4u, x += 4) {
+        sum = dcc_smlad(dcc_sxtb16(dcc_word(x)), 0x00010001u, sum);
+        sum = dcc_smlad(dcc_sxtb16_8(dcc_word(x)), 0x00010001u, sum);
+    }
+#endif
     for (; count > 0u; count--) sum += *x++;
     return sum;
 }
 
 void dcc_conv_vector(const dcc_conv_job *job) {
     const uint32_t zero_point = (uint32_t)job->weight_zero_point;
-    const uint8_t *codes = job->raw;
+    const uint32_t filters = job->output_channels;
     dcc_channels channels = job->channels;
+    uint32_t filter = 0u;
     image from;
     uint32_t sum;
-    uint32_t filter;
     from.x = job->x;
     from.rows = job->input_height;
     from.row_inputs = job->input_width * job->input_channels;
-    from.row_bytes = (from.row_inputs + 3u) / 4u * 8u;
+    from.row_bytes = dcc_round_up(from.row_inputs, 4u) * 2u;
     from.pair_bytes = from.row_bytes * from.rows;
     sum = (uint32_t)sum_of(from.x, from.rows * from.row_inputs);
-    for (filter = 0u; filter < job->output_channels; filter += DCC_VECTOR_FILTERS) {
-        const uint32_t left = job->output_channels - filter;
-        const uint32_t count = left < DCC_VECTOR_FILTERS ? left : DCC_VECTOR_FILTERS;
+#if DCC_DSP
+    if (from.row_inputs % 4u == 0u) {
+        filter = dcc_vector_whole(job, from.rows * from.row_inputs / 4u, from.pair_bytes, sum, &channels);
+    }
+#endif
+    for (; filter < filters; filter += DCC_VECTOR_FILTERS) {
+        const uint32_t count = filters - filter < DCC_VECTOR_FILTERS ? filters - filter : DCC_VECTOR_FILTERS;
         uint32_t sums[DCC_VECTOR_FILTERS];
         uint32_t i;
         for (i = 0u; i < DCC_VECTOR_FILTERS; i++) sums[i] = (i % 2u * 128u - zero_point) * sum;
-        sum_pairs(&from, codes, (count + 1u) / 2u, sums);
+        sum_pairs(&from, job->raw + from.pair_bytes / 2u * filter, (count + 1u) / 2u, sums);
         for (i = 0u; i < count; i++) {
             const dcc_channel channel = dcc_next_channel(&channels);
             job->y[filter + i] = dcc_finish(job, &channel, (int32_t)sums[i], filter + i);
         }
-        codes += from.pair_bytes * (DCC_VECTOR_FILTERS / 2u);
     }
 }

@@ -32,51 +32,169 @@
     DCC_VECTOR_PAIR("r2", "r10", "r11")                                                                               \
     DCC_VECTOR_PAIR("r3", "r12", "lr")
 
-/* Adds groups of 4 inputs to the sums of 1 to 3 pairs of filters, which lie pair_bytes apart; what it does to the sums
- * of other pairs means nothing. */
-static inline void dcc_vector_groups(
-    const int8_t *x, uint32_t groups, const uint8_t *codes, uint32_t pair_bytes, uint32_t pairs,
-    uint32_t sums[DCC_VECTOR_FILTERS]) {
-    struct {
-        const int8_t *x;
-        const uint8_t *codes[3];
-        uint32_t skipped; /* bytes of code in the first round */
-        const int8_t *end;
-        uint32_t *sums;
-    } run;
-    register const void *r0 __asm__("r0") = &run;
-    uint32_t pair;
-    if (groups == 0u) return;
-    for (pair = 0u; pair < 3u; pair++) {
-        run.codes[pair] = codes + pair_bytes * (pair < pairs ? pair : 0u);
-        sums[2u * pair + 1u] = (sums[2u * pair + 1u] << 8) + sums[2u * pair];
-    }
-    run.x = x;
-    run.skipped = (0u - groups) % DCC_VECTOR_ROUND * DCC_VECTOR_GROUP_BYTES;
-    run.end = x + 4u * groups;
-    run.sums = sums;
+/* r2 bias, r3 multiplier, r4 fraction bits. */
+#define DCC_VECTOR_FINISH(sum)                                                                                        \
+    "ldmia r0!, {r2, r3}\n\t"                                                                                         \
+    "smlawb " sum ", " sum ", r3, r2\n\t"                                                                             \
+    "asr " sum ", " sum ", r4\n\t"                                                                                    \
+    "ssat " sum ", #8, " sum "\n\t"                                                                                   \
+    "strb " sum ", [r5], #1\n\t"
+
+/* What dcc_vector_triples works on. Its offsets are in the code below. */
+typedef struct {
+    const int8_t *x;            /* 0 */
+    uint32_t pair_bytes;        /* 4: of codes, from pair to pair */
+    uint32_t skipped;           /* 8: bytes of code in the first round */
+    uint32_t even;              /* 12: what the sums of the even filters start from, */
+    uint32_t both;              /* 16: and 256 times what those of the odd do, added to it */
+    const int8_t *x_end;        /* 20 */
+    const dcc_channel *channel; /* 24: of the first filter */
+    uint32_t fraction_bits;     /* 28 */
+    int8_t *y;                  /* 32: NULL: the sums are wanted, of one triple */
+    const uint8_t *codes_end;   /* 36: of the last triple */
+    uint32_t *sums;             /* 40: even filter and both, pair after pair */
+    const uint8_t *codes;       /* 44: of the first triple */
+} dcc_vector;
+
+/* 3 pairs of filters after the other. */
+__attribute__((noinline)) static void dcc_vector_triples(const dcc_vector *vector) {
+    register const dcc_vector *r0 __asm__("r0") = vector;
     __asm__ volatile(
         "push {r4-r11, lr}\n\t"
-        "ldmia r0, {r0-r6}\n\t" /* r0 x, r1 to r3 codes, r4 skipped, r5 end, r6 sums */
-        "push {r5, r6}\n\t"
-        "ldmia.w r6, {r8-r12, lr}\n\t"
+        "ldmia.w r0, {r1-r12}\n\t"
+        "push {r1-r12}\n\t"
+        "mov r1, r12\n"
+        "1:\n\t" /* the next triple */
+        "ldr r0, [sp, #0]\n\t"
+        "ldr r4, [sp, #4]\n\t"
+        "ldr r5, [sp, #8]\n\t"
+        "ldr r8, [sp, #12]\n\t"
+        "ldr r9, [sp, #16]\n\t"
+        "adds r2, r1, r4\n\t"
+        "adds r3, r2, r4\n\t"
+        "mov r10, r8\n\t"
+        "mov r11, r9\n\t"
+        "mov r12, r8\n\t"
+        "mov lr, r9\n\t"
         ".balign 4\n\t"
-        "add pc, r4\n\t"
+        "add pc, r5\n\t"
         "nop\n"
-        "1:\n\t"
+        "2:\n\t"
         DCC_VECTOR_GROUP DCC_VECTOR_GROUP DCC_VECTOR_GROUP DCC_VECTOR_GROUP
-        "ldr r4, [sp]\n\t"
+        "ldr r4, [sp, #20]\n\t"
         "cmp r0, r4\n\t"
+        "bne 2b\n\t"
+        "ldr r5, [sp, #32]\n\t"
+        "ldr r0, [sp, #24]\n\t"
+        "ldr r4, [sp, #28]\n\t"
+        "cmp r5, #0\n\t"
+        "beq 3f\n\t"
+        "mov r1, r3\n\t"
+        "sub r9, r9, r8\n\t"
+        "sub r11, r11, r10\n\t"
+        "sub lr, lr, r12\n\t"
+        "asr r9, r9, #8\n\t"
+        "asr r11, r11, #8\n\t"
+        "asr lr, lr, #8\n\t"
+        DCC_VECTOR_FINISH("r8")
+        DCC_VECTOR_FINISH("r9")
+        DCC_VECTOR_FINISH("r10")
+        DCC_VECTOR_FINISH("r11")
+        DCC_VECTOR_FINISH("r12")
+        DCC_VECTOR_FINISH("lr")
+        "str r0, [sp, #24]\n\t"
+        "str r5, [sp, #32]\n\t"
+        "ldr r4, [sp, #36]\n\t"
+        "cmp r1, r4\n\t"
         "bne 1b\n\t"
-        "pop {r5, r6}\n\t"
-        "stmia.w r6, {r8-r12, lr}\n\t"
+        "b 4f\n"
+        "3:\n\t"
+        "ldr r4, [sp, #40]\n\t"
+        "stmia.w r4, {r8-r12, lr}\n"
+        "4:\n\t"
+        "add sp, #48\n\t"
         "pop {r4-r11, lr}"
         : "+r"(r0)
         :
         : "r1", "r2", "r3", "ip", "cc", "memory");
-    for (pair = 0u; pair < 3u; pair++) {
-        sums[2u * pair + 1u] = (uint32_t)((int32_t)(sums[2u * pair + 1u] - sums[2u * pair]) >> 8);
+}
+
+/* groups: of 4 inputs, at least 1. */
+static inline dcc_vector dcc_vector_of(const int8_t *x, uint32_t groups, const uint8_t *codes, uint32_t pair_bytes) {
+    dcc_vector vector = {0};
+    vector.x = x;
+    vector.pair_bytes = pair_bytes;
+    vector.skipped = (0u - groups) % DCC_VECTOR_ROUND * DCC_VECTOR_GROUP_BYTES;
+    vector.x_end = x + 4u * groups;
+    vector.codes = codes;
+    return vector;
+}
+
+/* Adds groups of 4 inputs to the sums of 1 pair of filters, or of 3. */
+static inline void dcc_vector_add(
+    const int8_t *x, uint32_t groups, const uint8_t *codes, uint32_t pair_bytes, uint32_t pairs, uint32_t *sums) {
+    uint32_t found[DCC_VECTOR_FILTERS];
+    dcc_vector vector = dcc_vector_of(x, groups, codes, pairs == 1u ? 0u : pair_bytes);
+    uint32_t i;
+    if (groups == 0u) return;
+    vector.sums = found;
+    dcc_vector_triples(&vector);
+    for (i = 0u; i < 2u * pairs; i += 2u) {
+        sums[i] += found[i];
+        sums[i + 1u] += (uint32_t)((int32_t)(found[i + 1u] - found[i]) >> 8);
     }
+}
+
+#define DCC_VECTOR_CHUNK 28u /* filters */
+
+/* Computes the outputs of all whole pairs of filters, if no results have to be clamped within int8 and there is enough
+ * to do; gives how many they are. The last triple of pairs goes back over what is done where it has to be filled up.
+ * sum: of all inputs. */
+static inline uint32_t dcc_vector_whole(
+    const dcc_conv_job *job, uint32_t groups, uint32_t pair_bytes, uint32_t sum, dcc_channels *channels) {
+    const dcc_scaling *const scaling = &job->scaling;
+    const uint32_t whole = job->output_channels & ~1u;
+    const uint32_t zero_point = (uint32_t)job->weight_zero_point;
+    uint32_t first;
+    uint32_t count;
+    dcc_vector vector = dcc_vector_of(job->x, groups, job->raw, pair_bytes);
+    if (scaling->low != -128 || scaling->high != 127 || scaling->accumulator_shift != 0u || job->residual.x != NULL ||
+        whole < DCC_VECTOR_FILTERS || groups == 0u) {
+        return 0u;
+    }
+    vector.even = 0u - zero_point * sum;
+    vector.both = ((128u - zero_point) * sum << 8) + vector.even;
+    vector.fraction_bits = scaling->fraction_bits;
+    for (first = 0u; first < whole; first += count) {
+        dcc_channel decoded[DCC_VECTOR_CHUNK];
+        const dcc_channel *channel = decoded;
+        const uint32_t left = whole - first;
+        uint32_t triples;
+        if (channels->wide) {
+            count = left;
+            channel = (const dcc_channel *)(const void *)channels->next;
+            channels->next += sizeof(dcc_channel) * count;
+        } else {
+            uint32_t i;
+            count = left <= DCC_VECTOR_CHUNK ? left : DCC_VECTOR_CHUNK / DCC_VECTOR_FILTERS * DCC_VECTOR_FILTERS;
+            for (i = 0u; i < count; i++) decoded[i] = dcc_next_channel(channels);
+        }
+        triples = count / DCC_VECTOR_FILTERS;
+        vector.codes = job->raw + pair_bytes / 2u * first;
+        vector.codes_end = vector.codes + pair_bytes * 3u * triples;
+        vector.channel = channel;
+        vector.y = job->y + first;
+        dcc_vector_triples(&vector);
+        if (count % DCC_VECTOR_FILTERS != 0u) {
+            const uint32_t again = count - DCC_VECTOR_FILTERS;
+            vector.codes += pair_bytes / 2u * again;
+            vector.codes_end = vector.codes + pair_bytes * 3u;
+            vector.channel += again;
+            vector.y += again;
+            dcc_vector_triples(&vector);
+        }
+    }
+    return whole;
 }
 
 #endif
