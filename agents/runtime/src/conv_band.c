@@ -125,9 +125,13 @@ static void list_group(band_work *work, uint32_t filters, band_fours *fours, dcc
     work->starts[filters] = (uint32_t)(list.next - work->entries);
 }
 
+/* An even number of words. */
 static void fill(uint32_t *words, uint32_t count, uint32_t word) {
     uint32_t *const end = words + count;
-    while (words < end) *words++ = word;
+    for (; words < end; words += 2) {
+        words[0] = word;
+        words[1] = word;
+    }
 }
 
 /* Widens `count` pixels, `step` bytes apart, into the first word of each pair's row on. */
@@ -274,58 +278,52 @@ static band_walk walk_of(const band_work *work, row_range output) {
 #if DCC_DSP
 static int is_int8(int32_t low, int32_t high) { return low == -128 && high == 127; }
 
-/* Finds which tiles of each row the assembly can finish, and describes them. */
-static void plan_fast(const band_work *work, band_walk *walk) {
+/* Finds which tiles of each row the assembly can finish, and describes them for the filter. */
+static void plan_fast(const band_work *work, uint32_t filter, band_walk *walk) {
     const dcc_conv_job *const job = work->job;
     const dcc_residual *const residual = &job->residual;
+    dcc_band_tiles *const whole = &walk->whole;
+    dcc_band_tiles *const last = &walk->last;
     const uint32_t rest = walk->width % DCC_BAND_PIXELS;
-    const uint32_t whole = walk->width - rest;
-    dcc_band_tiles tiles;
-    if (!is_int8(job->scaling.low, job->scaling.high) || whole == 0u) return;
+    const uint32_t done = walk->width - rest;
+    if (!is_int8(job->scaling.low, job->scaling.high) || done == 0u) return;
     if (residual->x != NULL && !is_int8(residual->low, residual->high)) return;
-    tiles.origin = work->words;
-    tiles.fraction_bits = job->scaling.fraction_bits;
-    tiles.accumulator_shift = job->scaling.accumulator_shift;
-    tiles.y = job->y + (size_t)walk->output.first * job->output_width * job->output_channels;
-    tiles.channels = job->output_channels;
-    tiles.tiles = whole / DCC_BAND_PIXELS;
-    tiles.tiles_left = tiles.tiles;
-    tiles.rows = walk->height;
-    tiles.origin_step = 4u * (walk->step - whole);
-    tiles.y_step = rest * job->output_channels;
-    tiles.has_residual = residual->x != NULL;
-    tiles.residual_at = (uint32_t)residual->x - (uint32_t)job->y;
-    tiles.residual_multipliers = pair_of(residual->multiplier, residual->residual_multiplier);
-    tiles.residual_offset = residual->offset;
-    tiles.residual_shift = residual->shift;
-    walk->whole = tiles;
-    walk->done = whole;
-    walk->last.rows = 0u;
+    walk->done = done;
+    whole->origin = work->words;
+    whole->fraction_bits = job->scaling.fraction_bits;
+    whole->accumulator_shift = job->scaling.accumulator_shift;
+    whole->y = job->y + (size_t)walk->output.first * job->output_width * job->output_channels + filter;
+    whole->channels = job->output_channels;
+    whole->tiles = done / DCC_BAND_PIXELS;
+    whole->tiles_left = whole->tiles;
+    whole->rows = walk->height;
+    whole->origin_step = 4u * (walk->step - done);
+    whole->y_step = rest * job->output_channels;
+    whole->has_residual = residual->x != NULL;
+    whole->residual_at = (uint32_t)residual->x - (uint32_t)job->y;
+    whole->residual_multipliers = pair_of(residual->multiplier, residual->residual_multiplier);
+    whole->residual_offset = residual->offset;
+    whole->residual_shift = residual->shift;
+    last->rows = 0u;
     if (rest > 0u && residual->x == NULL) { /* with a residual in place, no pixel may be finished twice */
         const uint32_t before = walk->width - DCC_BAND_PIXELS;
-        tiles.origin += before;
-        tiles.y = (int8_t *)tiles.y + before * job->output_channels;
-        tiles.tiles = 1u;
-        tiles.tiles_left = 1u;
-        tiles.origin_step = 4u * (walk->step - DCC_BAND_PIXELS);
-        tiles.y_step = before * job->output_channels;
-        walk->last = tiles;
+        *last = *whole;
+        last->origin += before;
+        last->y = (int8_t *)whole->y + before * job->output_channels;
+        last->tiles = 1u;
+        last->tiles_left = 1u;
+        last->origin_step = 4u * (walk->step - DCC_BAND_PIXELS);
+        last->y_step = before * job->output_channels;
         walk->done = walk->width;
     }
 }
 
-static void run_filter(dcc_band_tiles tiles, const band_work *work, uint32_t filter, uint32_t index) {
-    find_entries(work, index, &tiles.entries, &tiles.end);
-    tiles.multiplier = work->channels[index].multiplier;
-    tiles.bias = work->channels[index].bias;
-    tiles.y = (int8_t *)tiles.y + filter;
-    dcc_band_run(&tiles);
-}
-
-static void run_fast(const band_work *work, const band_walk *walk, uint32_t filter, uint32_t index) {
-    if (walk->done == 0u) return;
-    run_filter(walk->whole, work, filter, index);
-    if (walk->last.rows > 0u) run_filter(walk->last, work, filter, index);
+static void run_tiles(const band_work *work, dcc_band_tiles *tiles, uint32_t index) {
+    find_entries(work, index, &tiles->entries, &tiles->end);
+    tiles->multiplier = work->channels[index].multiplier;
+    tiles->bias = work->channels[index].bias;
+    dcc_band_run(tiles);
+    tiles->y = (int8_t *)tiles->y + 1; /* the next filter's */
 }
 #endif
 
@@ -364,8 +362,11 @@ void dcc_conv_band(const dcc_conv_job *job) {
             }
             walk = walk_of(&work, output);
 #if DCC_DSP
-            plan_fast(&work, &walk);
-            for (i = 0u; i < filters; i++) run_fast(&work, &walk, first + i, i);
+            plan_fast(&work, first, &walk);
+            for (i = 0u; i < filters && walk.done > 0u; i++) {
+                run_tiles(&work, &walk.whole, i);
+                if (walk.last.rows > 0u) run_tiles(&work, &walk.last, i);
+            }
 #endif
             if (walk.done == walk.width) continue;
             for (i = 0u; i < filters; i++) run_pixels(&work, &walk, first + i, i);
