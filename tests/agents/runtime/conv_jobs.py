@@ -19,13 +19,23 @@ from benchmarks.kernels.program import Program
 
 _RUNTIME = REPOSITORY / "agents" / "runtime"
 _TARGET = REPOSITORY / "benchmarks" / "kernels" / "target"
-_PROGRAM = Path(__file__).parent / "conv_jobs" / "program.c"
-_SOURCES = ("conv_band", "conv_depthwise", "conv_patch", "conv_tile", "conv_vector", "weights", "coded", "channels", "bits")
+_PROGRAM = Path(__file__).parent / "conv_jobs.c"
+_SOURCES = (
+    "conv_band",
+    "conv_depthwise",
+    "conv_patch",
+    "conv_tile",
+    "conv_vector",
+    "weights",
+    "coded",
+    "channels",
+    "bits",
+)
 _WARNINGS = ("-std=gnu11", "-Wall", "-Wextra", "-Wconversion", "-Werror")
 
 
 class JobKernel(IntEnum):
-    """The numbers are conv_jobs/program.c's."""
+    """The numbers are conv_jobs.c's."""
 
     BAND = 0
     DEPTHWISE = 1
@@ -86,7 +96,7 @@ class Job:
     stored: Weights | None = field(default=None)
 
     def as_bytes(self) -> bytes:
-        """What conv_jobs/program.c reads."""
+        """What conv_jobs.c reads."""
         stored = self.stored or Weights(1, 8, 8, 128, (self.weights + 128).astype(np.uint8).tobytes())
         filters, ky, kx, _ = self.weights.shape
         residual = self.residual or Residual(np.zeros(0, np.int8), (0, 0), 0, 0)
@@ -122,6 +132,12 @@ class Job:
             values = _int32(values * r.multipliers[0] + r.x.astype(np.int64) * r.multipliers[1] + r.offset)
             values = np.clip(values >> r.shift, r.low, r.high)
         return values.astype(np.int8)
+
+
+def pair(numbers: NDArray[np.integer]) -> tuple[int, int]:
+    """Of two, such as a size."""
+    first, second = numbers.tolist()
+    return first, second
 
 
 def spread(job: Job, rng: np.random.Generator) -> Job:

@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.agents.runtime.conv_jobs import (
+from .conv_jobs import (
     Job,
     JobKernel,
     Residual,
     check_outputs,
     cross_program,
     host_program,
+    pair,
     run_emulated,
     run_on_host,
     spread,
@@ -25,13 +26,13 @@ _JOBS = 120
 
 def scratch_bytes(job: Job) -> int:
     """FORMAT.md, "Convolution": 8 F + 4 (F + 1) + 8 per entry of the group with most entries + band."""
-    filters, ky, kx, channels = job.weights.shape
+    filters, ky, kx, channels = map(int, job.weights.shape)
     filled = np.zeros((filters, ky * kx, -(-channels // 4), 4), bool)
     filled.reshape(filters, ky * kx, -1)[..., :channels] = job.weights.reshape(filters, ky * kx, channels) != 0
     entries = (filled[..., :2] | filled[..., 2:]).sum((1, 2, 3))
     at_once = job.filters_at_once
     most = max(int(entries[first : first + at_once].sum()) for first in range(0, filters, at_once))
-    (height, width), (sy, sx) = job.output_size, job.stride
+    width, (sy, sx) = job.output_size[1], job.stride
     if (ky, kx, sy, sx, *job.padding) == (1, 1, 1, 1, 0, 0) and job.x.shape[:2] == job.output_size:
         rows, pitch = 1, max(8, job.rows_at_once * width)
     else:
@@ -42,14 +43,12 @@ def scratch_bytes(job: Job) -> int:
 
 def random_job(rng: np.random.Generator, *, plain_clamp: bool) -> Job:
     """Of any shape that BAND takes; small."""
-    kernel = tuple(int(n) for n in rng.choice([1, 1, 2, 3, 3, 5], 2))
-    stride = tuple(int(n) for n in rng.choice([1, 1, 2, 3], 2))
-    padding = tuple(int(rng.integers(0, k + 2)) for k in kernel)
-    size = tuple(int(n) for n in rng.integers(1, (9, 24)))
+    kernel, stride = pair(rng.choice([1, 1, 2, 3, 3, 5], 2)), pair(rng.choice([1, 1, 2, 3], 2))
+    padding, size = pair(rng.integers(0, np.add(kernel, 2))), pair(rng.integers(1, (9, 24)))
     if rng.random() < 0.15:  # each pixel sees itself alone
         kernel, stride, padding, output = (1, 1), (1, 1), (0, 0), size
     else:  # down to where a window's last tap may lie behind the image
-        output = tuple(max(1, (n + 2 * p - k) // s + 1) for n, p, k, s in zip(size, padding, kernel, stride, strict=True))
+        output = pair(np.maximum(1, (np.add(size, 2 * np.array(padding)) - kernel) // stride + 1))
     channels, filters = int(rng.choice([1, 2, 3, 4, 5, 8, 16, 66])), int(rng.integers(1, 8))
     weights = rng.integers(-128, 128, (filters, *kernel, channels)).astype(np.int16)
     weights[rng.random(weights.shape) < rng.choice([0.0, 0.5, 0.8, 0.9, 1.0])] = 0
@@ -78,7 +77,7 @@ def random_job(rng: np.random.Generator, *, plain_clamp: bool) -> Job:
         job = replace(job, low=low, high=high)
     if rng.random() < 0.4:
         other = rng.integers(-128, 128, (*output, filters)).astype(np.int8)
-        multipliers = tuple(int(n) for n in rng.integers(-(2**15), 2**15, 2))
+        multipliers = pair(rng.integers(-(2**15), 2**15, 2))
         residual = Residual(other, multipliers, int(rng.integers(-(2**22), 2**22)), int(rng.integers(0, 20)))
         if rng.random() < 0.3:
             residual = replace(residual, low=-3, high=70, shift=15)

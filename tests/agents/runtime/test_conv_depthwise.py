@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.agents.runtime.conv_jobs import (
+from .conv_jobs import (
     Job,
     JobKernel,
     Residual,
     check_outputs,
     cross_program,
     host_program,
+    pair,
     run_emulated,
     run_on_host,
     spread,
@@ -25,10 +26,10 @@ _JOBS = 120
 
 def scratch_bytes(job: Job) -> int:
     """FORMAT.md, "Convolution": 8 P + 8 taps + 36 T + 4 + channels."""
-    channels, ky, kx, _ = job.weights.shape
+    channels, ky, kx, _ = map(int, job.weights.shape)
     (sy, sx), padding, (_, width), rows = job.stride, job.padding[1], job.output_size, job.rows_at_once
     beyond = max(0, (width - 1) * sx + kx - padding)
-    pitch = _up(max(min(beyond, job.x.shape[1]) + padding, beyond, width), 2)
+    pitch = _up(max(min(beyond, int(job.x.shape[1])) + padding, beyond, width), 2)
     plane = _up(padding, 2) + ((rows - 1) * sy + ky) * pitch + 8 * sx
     joined = job.stride == (1, 1) and width % 8 != 0
     tiles = _up((rows - 1) * pitch + width, 8) // 8 if joined else rows * (_up(width, 8) // 8)
@@ -41,13 +42,13 @@ def _up(number: int, multiple: int) -> int:
 
 def random_job(rng: np.random.Generator, *, fast: bool) -> Job:
     """Of any shape that DEPTHWISE takes; small. fast: most likely one that the DSP code has a loop for."""
-    kernel = (3, 3) if fast else tuple(int(n) for n in rng.choice([1, 2, 3, 4, 5], 2))
-    stride = tuple(int(n) for n in rng.choice([1, 1, 2, 3] if not fast else [1, 2], 2))
-    padding = tuple(int(rng.integers(0, k + 2)) for k in kernel)
+    kernel = (3, 3) if fast else pair(rng.choice([1, 2, 3, 4, 5], 2))
+    stride = pair(rng.choice([1, 1, 2, 3] if not fast else [1, 2], 2))
+    padding = pair(rng.integers(0, np.add(kernel, 2)))
     if fast and stride[1] == 1:
         padding = (padding[0], int(rng.choice([1, 1, 3])))
-    size = tuple(int(n) for n in rng.integers(1, (9, 40)))
-    output = tuple(max(1, (n + 2 * p - k) // s + 1) for n, p, k, s in zip(size, padding, kernel, stride, strict=True))
+    size = pair(rng.integers(1, (9, 40)))
+    output = pair(np.maximum(1, (np.add(size, 2 * np.array(padding)) - kernel) // stride + 1))
     channels = int(rng.choice([1, 3, 4, 8, 9]))
     weights = rng.integers(-128, 128, (channels, *kernel, 1)).astype(np.int16)
     weights[rng.random(weights.shape) < rng.choice([0.0, 0.5, 0.9])] = 0
