@@ -51,6 +51,8 @@ static int data_fit(const dcc_operator *operator, const dcc_model *model, dcc_we
     const uint32_t offset = dcc_weights_offset(operator);
     dcc_weight_tables tables;
     dcc_weights weights;
+    /* At most 65535 x 65535. */
+    if (operator->output.channels * dcc_taps(operator) * dcc_group_channels(operator) > DCC_MAX_WEIGHTS) return 0;
     if (offset > bytes) return 0;
     if (dcc_encoding_of(operator) == DCC_RAW) {
         const uint32_t pairs = (operator->output.channels + 1u) / 2u;

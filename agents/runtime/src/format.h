@@ -15,6 +15,7 @@
 #define DCC_MAX_TENSORS 512u
 #define DCC_MAX_OPERATORS 512u
 #define DCC_MAX_FILTER_WEIGHTS 65535u
+#define DCC_MAX_WEIGHTS (1u << 28) /* of a convolution: a few bytes of CODED could claim any number */
 #define DCC_LOOKUP_BYTES 256u
 #define DCC_EXPONENTIALS_BYTES 512u
 #define DCC_FIRST_EXPONENTIAL (1u << 15)

@@ -12,6 +12,7 @@ static int takes(const dcc_operator *operator) {
 }
 
 static uint64_t scratch(const dcc_operator *operator, const dcc_weight_totals *totals) {
+    if (operator->output.height == 1u && operator->output.width == 1u) return 0u; /* multiplied as they are decoded */
     return dcc_round_up(2u * (dcc_taps(operator) + 1u), 4u) + 4u * totals->nonzeros;
 }
 
