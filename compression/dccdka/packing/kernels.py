@@ -44,6 +44,10 @@ class Shape:
         return self.window.taps * self.group_channels
 
     @property
+    def weights(self) -> int:
+        return self.filters * self.filter_weights
+
+    @property
     def is_point(self) -> bool:
         """Whether each output pixel reads the input pixel at its own place, and nothing else."""
         window = self.window
@@ -77,6 +81,8 @@ def scratch_bytes(choice: KernelChoice, shape: Shape, nonzeros: NDArray[np.int64
     window, filters = shape.window, choice.filters_at_once
     kernel_y, kernel_x = window.kernel
     match choice.kernel:
+        case Kernel.GENERAL if shape.output[:2] == (1, 1):
+            return 0
         case Kernel.GENERAL:
             return up(2 * (window.taps + 1), 4) + 4 * int(nonzeros.max())
         case Kernel.TILE:

@@ -12,6 +12,7 @@ MAX_TENSORS = 512
 MAX_OPERATORS = 512
 MAX_SIZE = 65535  # of one axis of a tensor
 MAX_FILTER_WEIGHTS = 65535
+MAX_WEIGHTS = 1 << 28  # of a convolution: a few bytes of CODED could claim any number
 MAX_ROW_OFFSETS = 65536  # what an offset inside a kernel row, of 16 bits, can tell apart
 MAX_PADDING_BEHIND = 255  # rows below an image, columns right of it
 MAX_SHIFT = 31  # of add, concatenate and biases

@@ -100,6 +100,8 @@ def _check_convolution(graph: IntegerGraph, name: str, operator: Convolution) ->
         raise PackingError(
             f"{name}: a filter of {filter_weights} weights, the runtime allows {layout.MAX_FILTER_WEIGHTS}"
         )
+    if operator.codes.size > layout.MAX_WEIGHTS:
+        raise PackingError(f"{name}: {operator.codes.size} weights, the runtime allows {layout.MAX_WEIGHTS}")
     behind = max(operator.window.padding_behind(graph.tensors[operator.input], graph.tensors[operator.output]))
     if not operator.flatten_input and behind > layout.MAX_PADDING_BEHIND:
         raise PackingError(

@@ -26,6 +26,8 @@ RAW, INDEXED, CODED = Encoding.RAW, Encoding.INDEXED, Encoding.CODED
     ("choice", "shape", "expected"),
     [
         (KernelChoice(Kernel.GENERAL, INDEXED), PLAIN, 20 + 4 * 9),
+        (KernelChoice(Kernel.GENERAL, INDEXED), WHOLE, 0),
+        (KernelChoice(Kernel.GENERAL, CODED), FLAT, 0),
         (KernelChoice(Kernel.TILE, RAW, 4), PLAIN, 8 * 4 + 32 + 8 * 3 * 20),
         (KernelChoice(Kernel.TILE, CODED, 5), PLAIN, 8 * 5 + 32 + 8 * 3 * 20 + 3 * 20 * 6),
         # 3 input rows of 8 channels, that is 4 words, at 11 + 2 places; the group of filters 0 and 1 has 8 entries.
