@@ -24,17 +24,10 @@ static int numbers_valid(const dcc_operator *operator) {
 
 static int indices_valid(const dcc_operator *operator) {
     const dcc_weight_form *form = &operator->conv.weight_form;
-    switch (form->encoding) {
-    case DCC_RAW: return 1;
-    case DCC_INDEXED:
-        if (form->index_bits == 0u) return 0;
-        break;
-    case DCC_CODED:
-        if (form->index_bits > 6u) return 0;
-        break;
-    default: break;
-    }
-    return operator->conv.index_byte < 128u && form->index_bits <= form->code_bits;
+    const uint32_t most = form->encoding == DCC_CODED ? DCC_SYMBOL_BITS : 8u;
+    if (form->encoding == DCC_RAW) return 1;
+    if (form->encoding != DCC_BITMAP && form->index_bits == 0u) return 0;
+    return form->index_bits <= most && form->gap_bits <= (form->index_bits < 8u ? 8u : 0u);
 }
 
 static int padding_is_zero(const dcc_conv *conv) {
@@ -52,7 +45,7 @@ static int data_fit(const dcc_operator *operator, const dcc_model *model, dcc_we
     dcc_weight_tables tables;
     dcc_weights weights;
     /* At most 65535 x 65535. */
-    if (operator->output.channels * dcc_taps(operator) * dcc_group_channels(operator) > DCC_MAX_WEIGHTS) return 0;
+    if (operator->output.channels * dcc_filter_weights(operator) > DCC_MAX_WEIGHTS) return 0;
     if (offset > bytes) return 0;
     if (dcc_encoding_of(operator) == DCC_RAW) {
         const uint32_t pairs = (operator->output.channels + 1u) / 2u;
