@@ -88,32 +88,75 @@ static void put_pixel(const dcc_filler *filler, uint32_t pixel) {
     put_start(filler, pixel, sum);
 }
 
-/* Pixels whose taps all lie inside, from the next one on, as pixels `first` and following of the patch. */
-static void put_inner(dcc_filler *filler, uint32_t first, uint32_t pixels) {
+/* Whether the taps of the next so many pixels lie inside, but for rows above and below, and the pixels in one row. */
+static int is_inner(const dcc_filler *filler, uint32_t pixels) {
+    const dcc_axis *const x = &filler->job->window.x;
+    const int32_t last = filler->across + (int32_t)(pixels - 1u) * x->stride;
+    return filler->column + pixels <= filler->output_width && filler->across >= 0 &&
+           last + x->kernel <= filler->input_width;
+}
+
 #if DCC_DSP
-    dcc_inner *const inner = &filler->inner;
-    if (inner->row_bytes != 0u) {
-        inner->from = filler->job->x + filler->from;
-        inner->to = filler->patch.words + first;
-        inner->end = inner->to + pixels;
-        dcc_patch_inner(inner);
-        return;
-    }
-#endif
-    for (; pixels > 0u; pixels--, first++) {
-        uint32_t *group = filler->patch.words + DCC_PATCH_START;
-        uint32_t from = filler->from;
-        int32_t sum = 0;
-        int32_t rows;
-        for (rows = filler->job->window.y.kernel; rows > 0; rows--) {
-            sum = put_whole(group, first, filler, from, sum);
-            from += filler->line_bytes;
-            group += (filler->row_bytes + 3u) / 4u * DCC_GROUP_WORDS;
-        }
-        put_start(filler, first, sum);
-        filler->from += filler->step;
+/* The kernel rows of the next pixels that lie inside the image: from `first` to before `end`. */
+typedef struct {
+    uint32_t first;
+    uint32_t end;
+} rows_inside;
+
+static rows_inside rows_of(const dcc_filler *filler) {
+    const int32_t kernel_y = filler->job->window.y.kernel;
+    rows_inside rows;
+    rows.first = taps_before(-filler->line, kernel_y);
+    rows.end = taps_before(filler->input_height - filler->line, kernel_y);
+    return rows;
+}
+
+/* Kernel rows of all pixels that lie outside. */
+static void put_outside(const dcc_filler *filler, uint32_t first, uint32_t end) {
+    const uint32_t pair = ((uint32_t)filler->job->input_zero_point & 0xffffu) * DCC_ONES;
+    const uint32_t row_words = filler->row_bytes / 4u * DCC_GROUP_WORDS;
+    uint32_t *word = filler->patch.words + DCC_PATCH_START + row_words * first;
+    uint32_t *const stop = word + row_words * (end - first);
+    for (; word != stop; word += 4) {
+        word[0] = pair;
+        word[1] = pair;
+        word[2] = pair;
+        word[3] = pair;
     }
 }
+
+/* Inner pixels as those of the patch from `first` on, if this is not beyond what dcc_patch_inner does. Whole tiles may
+ * have rows above and below the image. */
+static int put_inner(dcc_filler *filler, uint32_t first, uint32_t pixels) {
+    const dcc_conv_job *const job = filler->job;
+    const uint32_t kernel_y = (uint32_t)job->window.y.kernel;
+    const rows_inside rows = rows_of(filler);
+    dcc_inner *const inner = &filler->inner;
+    if (inner->row_bytes == 0u || rows.first >= rows.end) return 0;
+    inner->rows = rows.end - rows.first;
+    inner->rows_at = 4u * DCC_PATCH_START;
+    inner->sum = 0;
+    inner->from = job->x + filler->from + filler->line_bytes * rows.first;
+    inner->to = filler->patch.words + first;
+    inner->end = inner->to + pixels;
+    if (inner->rows != kernel_y) {
+        if (first != 0u || inner->last_shift != 0u) return 0;
+        put_outside(filler, 0u, rows.first);
+        put_outside(filler, rows.end, kernel_y);
+        inner->rows_at += inner->row_bytes / 4u * 4u * DCC_GROUP_WORDS * rows.first;
+        inner->sum = job->input_zero_point * (int32_t)(inner->row_bytes * (kernel_y - inner->rows));
+    }
+    dcc_patch_inner(inner);
+    return 1;
+}
+#else
+static int put_inner(dcc_filler *filler, uint32_t first, uint32_t pixels) {
+    (void)filler;
+    (void)first;
+    (void)pixels;
+    return 0;
+}
+#endif
 
 /* To the pixel so many columns further on; its row may end there, but not before. */
 static void advance(dcc_filler *filler, uint32_t columns) {
@@ -128,28 +171,14 @@ static void advance(dcc_filler *filler, uint32_t columns) {
     filler->from = (uint32_t)filler->line * filler->line_bytes + (uint32_t)filler->across * filler->job->input_channels;
 }
 
-/* Whether all taps of the next so many pixels lie inside, in one row. */
-static int is_inner(const dcc_filler *filler, uint32_t pixels) {
-    const dcc_window *const window = &filler->job->window;
-    const int32_t last = filler->across + (int32_t)(pixels - 1u) * window->x.stride;
-    return filler->column + pixels <= filler->output_width && filler->across >= 0 &&
-           last + window->x.kernel <= filler->input_width && filler->line >= 0 &&
-           filler->line + window->y.kernel <= filler->input_height;
-}
-
 void dcc_fill_next(dcc_filler *filler, uint32_t pixels) {
     uint32_t pixel;
-    if (is_inner(filler, pixels)) {
-        put_inner(filler, 0u, pixels);
+    if (is_inner(filler, pixels) && put_inner(filler, 0u, pixels)) {
         advance(filler, pixels);
         return;
     }
     for (pixel = 0u; pixel < pixels; pixel++) {
-        if (is_inner(filler, 1u)) {
-            put_inner(filler, pixel, 1u);
-        } else {
-            put_pixel(filler, pixel);
-        }
+        if (!is_inner(filler, 1u) || !put_inner(filler, pixel, 1u)) put_pixel(filler, pixel);
         advance(filler, 1u);
     }
 }

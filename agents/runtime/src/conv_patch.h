@@ -25,18 +25,20 @@ typedef struct {
 #if DCC_DSP
 /* Pixels whose taps all lie inside the image, for the code that copies them, in the order in which it takes it up. */
 typedef struct {
-    uint32_t skipped; /* bytes of code in the first round of a kernel row */
-    uint32_t row_bytes; /* of whole groups */
-    uint32_t gap;       /* from their end to the next kernel row's beginning */
-    const int8_t *from;
-    uint32_t *to; /* where the first pixel's sum starts */
-    uint32_t rows;
-    uint32_t step;      /* bytes from pixel to pixel */
-    uint32_t even;      /* what a sum of inputs is multiplied by */
+    uint32_t step;       /* bytes from pixel to pixel */
+    uint32_t even;       /* what a sum of inputs is multiplied by */
     uint32_t both;
-    uint32_t *end;      /* `to` of the pixel behind the last */
+    uint32_t *end;       /* `to` of the pixel behind the last */
     uint32_t last_shift; /* of a word, to get at the last 1 to 3 inputs of a kernel row; 0 if there are none */
-    int32_t last_at;    /* where that word lies, from the end of the whole groups */
+    int32_t last_at;     /* where that word lies, from the end of the whole groups */
+    uint32_t rows_at;    /* bytes from `to` to where the first kernel row is copied */
+    int32_t sum;         /* of the inputs of other rows */
+    uint32_t skipped;    /* bytes of code in the first round of a kernel row */
+    uint32_t row_bytes;  /* of whole groups */
+    uint32_t gap;        /* from their end to the next kernel row's beginning */
+    const int8_t *from;
+    uint32_t *to;        /* where the first pixel's sum starts */
+    uint32_t rows;
 } dcc_inner;
 #endif
 

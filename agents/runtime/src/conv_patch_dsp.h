@@ -101,14 +101,15 @@ static inline void dcc_patch_inner(const dcc_inner *inner) {
     register const dcc_inner *r0 __asm__("r0") = inner;
     __asm__ volatile(
         "push {r4-r11, lr}\n\t"
-        "ldmia.w r0!, {r7-r9, r11, r12, lr}\n\t"
-        "ldmia.w r0, {r1-r6}\n\t"
-        "push {r1-r6}\n\t"
+        "ldmia.w r0!, {r1-r8}\n\t"
+        "push {r1-r8}\n\t"
+        "ldmia.w r0, {r7-r9, r11, r12, lr}\n\t"
         "mov r6, #0x00010001\n"
         "1:\n\t" /* pixel */
         "mov r0, r11\n\t"
-        "add r1, r12, #32\n\t"
-        "movs r5, #0\n\t"
+        "ldr r1, [sp, #24]\n\t"
+        "ldr r5, [sp, #28]\n\t"
+        "add r1, r12\n\t"
         "mov r10, lr\n"
         "2:\n\t" /* kernel row */
         "add r4, r0, r8\n\t"
@@ -140,7 +141,7 @@ static inline void dcc_patch_inner(const dcc_inner *inner) {
         "str r3, [r12], #4\n\t"
         "cmp r12, r2\n\t"
         "bne 1b\n\t"
-        "add sp, #24\n\t"
+        "add sp, #32\n\t"
         "pop {r4-r11, lr}"
         : "+r"(r0)
         :
