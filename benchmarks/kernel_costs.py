@@ -1,5 +1,7 @@
 """The tables of kernel costs that come with the packer: instructions counted in QEMU, layer by layer, and fitted.
 
+Beside them the bytes of code that kernels and decoders add, of the programs that are linked for Cortex-M.
+
 Writes compression/dccdka/packing/kernel_costs/CORE.json, for Cortex-M cores (counted by the plugin of
 benchmarks.kernels) and the Cortex-A53 (counted as for an emulated Raspberry Pi; needs `make firmware`).
 """
@@ -19,10 +21,12 @@ from benchmarks.host_runtime import REPOSITORY
 from benchmarks.kernels.cases import case_of
 from benchmarks.kernels.counting import MACHINES
 from benchmarks.kernels.errors import KernelBenchmarkError
-from benchmarks.kernels.program import BUILD, build_plugin
+from benchmarks.kernels.program import BUILD, build_plugin, link
 from benchmarks.kernels.rows import measure
 from dccdka.packing import run_reference
-from dccdka.packing.costs import PACKAGED, KernelCosts
+from dccdka.export.operator_table import OperatorTable
+from dccdka.packing.choice import Encoding, Kernel
+from dccdka.packing.costs import DECODED, PACKAGED, CodeSizes, KernelCosts
 from harness.emulators.instruction_counter import count_instructions
 from harness.errors import HarnessError
 from harness.farm.single_run import random_inputs
@@ -50,7 +54,24 @@ def measure_costs(core: str) -> KernelCosts:
         f"python -m benchmarks.kernel_costs, {len(measured)} layers: instructions of an emulated {core}, standing for"
         " time; memory and pipeline are not in them"
     )
-    return KernelCosts("instructions", True, source, _runtime(), fit_kernels(measured))
+    code = CodeSizes(0, dict.fromkeys(Kernel, 0), dict.fromkeys(DECODED, 0)) if core == _A53 else code_sizes(core)
+    return KernelCosts("instructions", True, source, _runtime(), code, fit_kernels(measured))
+
+
+def code_sizes(core: str) -> CodeSizes:
+    """Of programs linked with nothing but convolutions and one part each. Raises KernelBenchmarkError."""
+
+    def linked(kernels: Sequence[Kernel] = (), encodings: Sequence[Encoding] = ()) -> int:
+        names = [tuple(part.name.lower() for part in parts) for parts in (kernels, encodings)]
+        table = OperatorTable(("convolution",), *names)
+        return link(core, table, b"", b"", BUILD / "costs" / core).code_bytes
+
+    runtime = linked()
+    return CodeSizes(
+        runtime,
+        {kernel: linked(kernels=[kernel]) - runtime for kernel in Kernel},
+        {encoding: linked(encodings=[encoding]) - runtime for encoding in DECODED},
+    )
 
 
 def _on_cortex_m(core: str) -> _Counter:

@@ -49,7 +49,11 @@ def build(core: str, artifact: bytes, inputs: bytes, folder: Path) -> Program:
 
     Raises KernelBenchmarkError, and ArtifactError for what is no artifact.
     """
-    table = OperatorTable.of(read_artifact(artifact))
+    return link(core, OperatorTable.of(read_artifact(artifact)), artifact, inputs, folder)
+
+
+def link(core: str, table: OperatorTable, artifact: bytes, inputs: bytes, folder: Path) -> Program:
+    """Of any bytes, with what the table names; the folder is made. Raises KernelBenchmarkError."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "operators.c").write_text(f'#include "operators.h"\n\n{table.c_source("linked_operators")}')
     (folder / "artifact.bin").write_bytes(artifact)

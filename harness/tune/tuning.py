@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dccdka.packing import run_reference
-from dccdka.packing.costs import KernelCosts, Unit
+from dccdka.packing.costs import KernelCosts, Unit, packaged_costs
 from harness.config import DeviceEntry, load_profile
 from harness.config.kernel_costs import stored_costs
 from harness.errors import CandidateError, HarnessError, UsageError, WrongOutput
@@ -75,7 +75,8 @@ def measure_costs(device: OpenDevice, on_progress: OnProgress) -> KernelCosts:
         measured.append(Measured(benchmark.choice, benchmark.layer, duration.latency.median))
     on_progress(len(benchmarks), len(benchmarks))
     source = f"harness tune, {len(measured)} layers on device {device.name}: {_MEANING[unit]}"
-    return KernelCosts(unit, device.entry.emulated, source, device.firmware, fit_kernels(measured))
+    code = packaged_costs(device.profile.core).code  # which no device can tell
+    return KernelCosts(unit, device.entry.emulated, source, device.firmware, code, fit_kernels(measured))
 
 
 def _duration(device: OpenDevice, benchmark: MicroBenchmark) -> Duration:

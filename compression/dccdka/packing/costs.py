@@ -1,8 +1,9 @@
-"""What each kernel costs on a core: a table of costs per unit of work, from which the packer estimates its choices.
+"""What each kernel costs on a core, in time and in code; from this the packer estimates its choices.
 
-A table is fitted to measurements (`harness tune`) and kept as JSON:
+Time is a table of costs per unit of work, fitted to measurements (`harness tune`). All is kept as JSON:
 
     {"unit": "instructions", "estimated": true, "source": "...", "runtime": "...",
+     "code": {"runtime": 5316, "general": 1932, ..., "indexed": 712, ...},
      "kernels": {"tile": {"costs": {"steps": 12.5, ...}, "measurements": 40, "typical_error": 0.01,
                           "largest_error": 0.04}, ...}}
 """
@@ -13,17 +14,18 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
-from dccdka.packing.choice import Kernel, KernelChoice
+from dccdka.packing.choice import Encoding, Kernel, KernelChoice
 from dccdka.packing.work import Layer, kinds_of_work, work
 
 Unit = Literal["instructions", "seconds"]
 
+DECODED = tuple(encoding for encoding in Encoding if encoding is not Encoding.RAW)
 PACKAGED = Path(__file__).parent / "kernel_costs"
 # Cores that run the same code have one table: Cortex-M with the DSP extension, Cortex-M without it, larger machines.
 _FAMILIES = {
@@ -54,6 +56,23 @@ class KernelFit:
 
 
 @dataclass(frozen=True)
+class CodeSizes:
+    """Bytes of flash. runtime: what every model links; the others: what a kernel or a decoder adds to that.
+
+    0 where code takes no room that counts, as on a machine with a file system.
+    """
+
+    runtime: int
+    kernels: Mapping[Kernel, int]
+    encodings: Mapping[Encoding, int]  # without RAW, which is not decoded
+
+    def of(self, kernels: Collection[Kernel], encodings: Collection[Encoding]) -> int:
+        """Of a runtime with these."""
+        decoders = sum(size for encoding, size in self.encodings.items() if encoding in encodings)
+        return self.runtime + decoders + sum(self.kernels[kernel] for kernel in kernels)
+
+
+@dataclass(frozen=True)
 class KernelCosts:
     """estimated: whether a unit only stands for time, as an emulator's instructions do. source: how it came about.
 
@@ -64,6 +83,7 @@ class KernelCosts:
     estimated: bool
     source: str
     runtime: str
+    code: CodeSizes
     kernels: Mapping[Kernel, KernelFit]
 
     def estimate(self, choice: KernelChoice, layer: Layer) -> float:
@@ -102,12 +122,14 @@ class KernelCosts:
     def as_object(self) -> dict[str, Any]:
         """What JSON holds of it; `from_object` takes it back."""
         kernels = {kernel.name.lower(): asdict(fit) for kernel, fit in self.kernels.items()}
-        return {**{name: getattr(self, name) for name in _FIELDS}, "kernels": kernels}
+        parts = {part.name.lower(): size for part, size in (*self.code.kernels.items(), *self.code.encodings.items())}
+        code = {"runtime": self.code.runtime, **parts}
+        return {**{name: getattr(self, name) for name in _FIELDS}, "code": code, "kernels": kernels}
 
     @classmethod
     def from_object(cls, value: object) -> Self:
         """Raises CostsError naming the field that is wrong."""
-        table = _mapping(value, "file", (*_FIELDS, "kernels"))
+        table = _mapping(value, "file", (*_FIELDS, "code", "kernels"))
         if table["unit"] not in get_args(Unit):
             raise _WrongField(f"unit: must be one of {', '.join(get_args(Unit))}")
         if not isinstance(table["estimated"], bool):
@@ -117,7 +139,7 @@ class KernelCosts:
                 raise _WrongField(f"{name}: must be a text")
         kernels = _mapping(table["kernels"], "kernels", tuple(kernel.name.lower() for kernel in Kernel))
         fits = {kernel: _fit(kernels[kernel.name.lower()], kernel) for kernel in Kernel}
-        return cls(**{name: table[name] for name in _FIELDS}, kernels=fits)
+        return cls(**{name: table[name] for name in _FIELDS}, code=_code(table["code"]), kernels=fits)
 
 
 @cache
@@ -147,6 +169,22 @@ def _mapping(value: object, where: str, keys: tuple[str, ...]) -> dict[str, Any]
     return value
 
 
+def _code(value: object) -> CodeSizes:
+    sizes = _mapping(value, "code", ("runtime", *(part.name.lower() for part in (*Kernel, *DECODED))))
+    for name, size in sizes.items():
+        _check_count(size, f"code.{name}")
+    return CodeSizes(
+        sizes["runtime"],
+        {kernel: sizes[kernel.name.lower()] for kernel in Kernel},
+        {encoding: sizes[encoding.name.lower()] for encoding in DECODED},
+    )
+
+
+def _check_count(value: object, where: str) -> None:
+    if type(value) is not int or value < 0:
+        raise _WrongField(f"{where}: must be a whole number that is not negative")
+
+
 def _fit(value: object, kernel: Kernel) -> KernelFit:
     where = f"kernels.{kernel.name.lower()}"
     table = _mapping(value, where, ("costs", "measurements", *_ERRORS))
@@ -156,6 +194,5 @@ def _fit(value: object, kernel: Kernel) -> KernelFit:
         # bool is an int, and json reads NaN and Infinity.
         if type(number) not in (int, float) or not math.isfinite(number) or number < 0:
             raise _WrongField(f"{where}.{name}: must be a number that is not negative")
-    if type(table["measurements"]) is not int or table["measurements"] < 0:
-        raise _WrongField(f"{where}.measurements: must be a whole number that is not negative")
+    _check_count(table["measurements"], f"{where}.measurements")
     return KernelFit(costs, table["measurements"], table["typical_error"], table["largest_error"])

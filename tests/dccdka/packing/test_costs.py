@@ -11,7 +11,7 @@ import pytest
 
 from dccdka.lowering.graph import POINT, Window
 from dccdka.packing.choice import Encoding, Kernel, KernelChoice
-from dccdka.packing.costs import CostsError, KernelCosts, KernelFit, packaged_costs
+from dccdka.packing.costs import DECODED, CodeSizes, CostsError, KernelCosts, KernelFit, packaged_costs
 from dccdka.packing.kernels import Shape
 from dccdka.packing.work import Layer, kinds_of_work
 
@@ -21,13 +21,20 @@ LAYER = Layer(Shape((4, 4, 8), (4, 4, 6), POINT, 1, flatten=False), nonzeros=20,
 def table(**tile: float) -> KernelCosts:
     fits = {kernel: KernelFit(dict.fromkeys(kinds_of_work(kernel), 0.0)) for kernel in Kernel}
     fits[Kernel.TILE] = KernelFit({**fits[Kernel.TILE].costs, **tile}, 3, 0.01, 0.02)
-    return KernelCosts("seconds", True, "a test", "none", fits)
+    code = CodeSizes(1000, dict.fromkeys(Kernel, 100) | {Kernel.TILE: 200}, dict.fromkeys(DECODED, 10))
+    return KernelCosts("seconds", True, "a test", "none", code, fits)
 
 
 def test_an_estimate_is_the_sum_of_what_is_done_times_what_it_costs() -> None:
     costs = table(steps=2.0, channels=10.0)
     steps = 4 * 3 * 4  # 16 pixels in tiles of 4, 3 pairs of filters, 8 channels two at a time
     assert costs.estimate(KernelChoice(Kernel.TILE, Encoding.RAW, 6), LAYER) == 2.0 * steps + 10.0 * 6
+
+
+def test_code_is_the_runtime_and_its_parts() -> None:
+    code = table().code
+    assert code.of((), (Encoding.RAW,)) == 1000
+    assert code.of((Kernel.TILE, Kernel.BAND), (Encoding.RAW, Encoding.CODED, Encoding.INDEXED)) == 1320
 
 
 def test_a_stored_table_is_read_back(tmp_path: Path) -> None:
@@ -78,6 +85,11 @@ def _put(new: object, *keys: str) -> Callable[[Any], None]:
         (_put("yes", "estimated"), "estimated"),
         (_put(3, "source"), "source: must be a text"),
         (_put({}, "surprise"), "'surprise' is unknown"),
+        (_drop("code"), "'code' is missing"),
+        (_drop("code", "coded"), "code: 'coded' is missing"),
+        (_put(0, "code", "raw"), "code: 'raw' is unknown"),
+        (_put(-1, "code", "runtime"), "code.runtime: must be a whole number"),
+        (_put(1.5, "code", "band"), "code.band: must be a whole number"),
         (_drop("kernels", "band"), "kernels: 'band' is missing"),
         (_put([], "kernels", "band"), "kernels.band: must be an object"),
         (_drop("kernels", "tile", "costs", "steps"), "kernels.tile.costs: 'steps' is missing"),
