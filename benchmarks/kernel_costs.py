@@ -23,8 +23,8 @@ from benchmarks.kernels.counting import MACHINES
 from benchmarks.kernels.errors import KernelBenchmarkError
 from benchmarks.kernels.program import BUILD, build_plugin, link
 from benchmarks.kernels.rows import measure
-from dccdka.packing import run_reference
 from dccdka.export.operator_table import OperatorTable
+from dccdka.packing import run_reference
 from dccdka.packing.choice import Encoding, Kernel
 from dccdka.packing.costs import DECODED, PACKAGED, CodeSizes, KernelCosts
 from harness.emulators.instruction_counter import count_instructions
