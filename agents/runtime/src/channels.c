@@ -8,7 +8,7 @@
 
 #define WIDE_BYTES 8u
 #define MANTISSA_BITS 8u
-#define LOOK_BITS 25u /* of 32, whatever bit of their first byte they begin at */
+#define LOOK_BITS 25u /* of 32, whichever bit of their first byte is wanted */
 
 static uint32_t exponent_bits(dcc_channel_form form) { return form.form & 3u; }
 
@@ -24,65 +24,79 @@ uint32_t dcc_channels_bytes(dcc_channel_form form, uint32_t count) {
 void dcc_open_channels(
     dcc_channels *channels, const uint8_t *begin, const uint8_t *end, dcc_channel_form form, int32_t output_zero_point,
     uint32_t fraction_bits) {
+    const uint32_t multiplier_bits = MANTISSA_BITS + exponent_bits(form) + sign_bits(form);
     channels->next = begin;
     channels->end = end;
+    channels->wide = form.form == DCC_WIDE;
     channels->bit = 0u;
-    channels->exponent_bits = exponent_bits(form);
-    channels->mantissa_shift = 8u - (1u << channels->exponent_bits);
-    channels->multiplier_bits = MANTISSA_BITS + channels->exponent_bits + sign_bits(form);
-    channels->sign_mask = sign_bits(form) << (channels->multiplier_bits - 1u);
+    channels->mantissa_shift = 8u - (1u << exponent_bits(form));
+    channels->exponent_mask = (1u << exponent_bits(form)) - 1u;
+    channels->sign_mask = sign_bits(form) << (multiplier_bits - 1u);
+    channels->multiplier_bits = multiplier_bits;
     channels->bias_bits = bias_bits(form);
-    channels->first_bits = channels->multiplier_bits + channels->bias_bits;
-    if (channels->first_bits > LOOK_BITS) channels->first_bits = channels->multiplier_bits;
     channels->bias_shift = form.bias_shift;
     channels->bias_base = ((uint32_t)output_zero_point << fraction_bits) + ((1u << fraction_bits) >> 1);
-    channels->wide = form.form == DCC_WIDE;
 }
 
-static dcc_channel next_wide(dcc_channels *channels) {
-    dcc_channel channel;
-    channel.bias = (int32_t)dcc_u32(channels->next);
-    channel.multiplier = (int16_t)dcc_u16(channels->next + 4);
-    channels->next += WIDE_BYTES;
-    return channel;
-}
-
-/* The next `count` bits and others above them, count <= LOOK_BITS. */
-static uint32_t take(dcc_channels *channels, uint32_t count) {
+static void take_wide(dcc_channels *channels, dcc_channel *into, uint32_t count) {
     const uint8_t *next = channels->next;
-    const uint32_t bit = channels->bit;
-    uint32_t word = 0u;
-    if (channels->end - next >= 4) {
-        word = dcc_u32(next);
-    } else {
-        uint32_t shift;
-        for (shift = 0u; next != channels->end; next++, shift += 8u) word |= (uint32_t)*next << shift;
+    dcc_channel *const end = into + count;
+    for (; into != end; into++, next += WIDE_BYTES) {
+        into->bias = (int32_t)dcc_u32(next);
+        into->multiplier = (int16_t)dcc_u16(next + 4);
     }
-    channels->next += (bit + count) / 8u;
-    channels->bit = (bit + count) % 8u;
-    return word >> bit;
+    channels->next = next;
 }
 
-static dcc_channel next_narrow(dcc_channels *channels) {
-    const uint32_t multiplier_bits = channels->multiplier_bits;
-    const uint32_t multiplier = take(channels, channels->first_bits);
-    const uint32_t bias =
-        channels->first_bits == multiplier_bits ? take(channels, channels->bias_bits) : multiplier >> multiplier_bits;
-    const uint32_t above_bias = 32u - channels->bias_bits;
-    uint32_t mantissa = multiplier % (1u << MANTISSA_BITS);
-    uint32_t exponent = (multiplier >> MANTISSA_BITS) & ((1u << channels->exponent_bits) - 1u);
-    dcc_channel channel;
+/* The last bytes, where there are fewer than four. */
+static uint32_t last_bytes(const uint8_t *next, const uint8_t *end) {
+    uint32_t word = 0u;
+    uint32_t shift;
+    for (shift = 0u; next < end; next++, shift += 8u) word |= (uint32_t)*next << shift;
+    return word;
+}
+
+/* What lies so many bits behind a place: LOOK_BITS or more, 0 behind the end. */
+static inline uint32_t look(const uint8_t *begin, uint32_t bit, const uint8_t *end) {
+    const uint8_t *next = begin + bit / 8u;
+    return (end - next >= 4 ? dcc_u32(next) : last_bytes(next, end)) >> bit % 8u;
+}
+
+static int32_t multiplier_of(const dcc_channels *channels, uint32_t bits) {
+    uint32_t mantissa = bits % (1u << MANTISSA_BITS);
+    uint32_t exponent = (bits >> MANTISSA_BITS) & channels->exponent_mask;
     if (exponent > 0u) {
         mantissa += 1u << MANTISSA_BITS;
         exponent--;
     }
-    channel.multiplier = (int32_t)(mantissa << (exponent + channels->mantissa_shift));
-    if ((multiplier & channels->sign_mask) != 0u) channel.multiplier = -channel.multiplier;
-    channel.bias = (int32_t)(bias << above_bias) >> above_bias;
-    channel.bias = (int32_t)(((uint32_t)channel.bias << channels->bias_shift) + channels->bias_base);
-    return channel;
+    mantissa <<= exponent + channels->mantissa_shift;
+    return (bits & channels->sign_mask) != 0u ? -(int32_t)mantissa : (int32_t)mantissa;
 }
 
-dcc_channel dcc_next_channel(dcc_channels *channels) {
-    return channels->wide ? next_wide(channels) : next_narrow(channels);
+static void take_narrow(dcc_channels *channels, dcc_channel *into, uint32_t count) {
+    const uint8_t *const begin = channels->next;
+    const uint8_t *const limit = channels->end;
+    const uint32_t multiplier_bits = channels->multiplier_bits;
+    const uint32_t above_bias = 32u - channels->bias_bits;
+    const uint32_t channel_bits = multiplier_bits + channels->bias_bits;
+    dcc_channel *const end = into + count;
+    uint32_t bit = channels->bit; /* from begin; all of a convolution are less than 2^21 */
+    for (; into != end; into++, bit += channel_bits) {
+        const uint32_t bits = look(begin, bit, limit);
+        uint32_t bias = bits >> multiplier_bits;
+        if (channel_bits > LOOK_BITS) bias = look(begin, bit + multiplier_bits, limit);
+        bias = (uint32_t)((int32_t)(bias << above_bias) >> above_bias);
+        into->multiplier = multiplier_of(channels, bits);
+        into->bias = (int32_t)((bias << channels->bias_shift) + channels->bias_base);
+    }
+    channels->next = begin + bit / 8u;
+    channels->bit = bit % 8u;
+}
+
+void dcc_take_channels(dcc_channels *channels, dcc_channel *into, uint32_t count) {
+    if (channels->wide) {
+        take_wide(channels, into, count);
+    } else {
+        take_narrow(channels, into, count);
+    }
 }

@@ -21,18 +21,17 @@ typedef struct {
 } dcc_channel_form;
 
 typedef struct {
-    const uint8_t *next;     /* the byte where the next channel begins */
-    const uint8_t *end;      /* of what may be read */
-    uint32_t bit;            /* NARROW: where in that byte, 0 to 7; as is all that follows */
-    uint32_t mantissa_shift; /* from the lowest exponent */
-    uint32_t exponent_bits;
+    const uint8_t *next; /* the byte where the next channel begins */
+    const uint8_t *end;  /* of what may be read */
+    int wide;
+    uint32_t bit;             /* NARROW: where in that byte, 0 to 7; as is all that follows */
+    uint32_t mantissa_shift;  /* from the lowest exponent */
+    uint32_t exponent_mask;   /* behind the mantissa */
+    uint32_t sign_mask;       /* in mantissa, exponent and sign; 0 without a sign */
     uint32_t multiplier_bits; /* mantissa, exponent and sign */
-    uint32_t sign_mask;       /* in them; 0 without a sign */
     uint32_t bias_bits;
-    uint32_t first_bits; /* what one look gets: all, or the multiplier alone */
     uint32_t bias_shift;
     uint32_t bias_base; /* what the zero point of the output and the half that rounds add */
-    int wide;
 } dcc_channels;
 
 /* Bytes of so many channels; at most 8 each. */
@@ -44,7 +43,13 @@ void dcc_open_channels(
     dcc_channels *channels, const uint8_t *begin, const uint8_t *end, dcc_channel_form form, int32_t output_zero_point,
     uint32_t fraction_bits);
 
-/* There is one more. */
-dcc_channel dcc_next_channel(dcc_channels *channels);
+/* The next `count`, of which there are as many. */
+void dcc_take_channels(dcc_channels *channels, dcc_channel *into, uint32_t count);
+
+static inline dcc_channel dcc_next_channel(dcc_channels *channels) {
+    dcc_channel channel;
+    dcc_take_channels(channels, &channel, 1u);
+    return channel;
+}
 
 #endif

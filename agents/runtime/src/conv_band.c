@@ -117,8 +117,8 @@ static void list_group(band_work *work, uint32_t filters, band_fours *fours, dcc
     dcc_band_list list;
     uint32_t filter;
     list.next = work->entries;
+    dcc_take_channels(channels, work->channels, filters);
     for (filter = 0u; filter < filters; filter++) {
-        work->channels[filter] = dcc_next_channel(channels);
         work->starts[filter] = (uint32_t)(list.next - work->entries);
         list_filter(work, fours, &list);
     }

@@ -86,9 +86,8 @@ void dcc_conv_tile(const dcc_conv_job *job) {
     group.channels = of_group;
     for (group.first = 0u; group.first < job->output_channels; group.first += group.count) {
         const uint32_t left = job->output_channels - group.first;
-        uint32_t i;
         group.count = left < job->filters_at_once ? left : job->filters_at_once;
-        for (i = 0u; i < group.count; i++) of_group[i] = dcc_next_channel(&channels);
+        dcc_take_channels(&channels, of_group, group.count);
         if (job->raw != NULL) {
             group.codes = job->raw + filler.patch.inputs * group.first;
         } else {

@@ -175,9 +175,8 @@ static inline uint32_t dcc_vector_whole(
             channel = (const dcc_channel *)(const void *)channels->next;
             channels->next += sizeof(dcc_channel) * count;
         } else {
-            uint32_t i;
             count = left <= DCC_VECTOR_CHUNK ? left : DCC_VECTOR_CHUNK / DCC_VECTOR_FILTERS * DCC_VECTOR_FILTERS;
-            for (i = 0u; i < count; i++) decoded[i] = dcc_next_channel(channels);
+            dcc_take_channels(channels, decoded, count);
         }
         triples = count / DCC_VECTOR_FILTERS;
         vector.codes = job->raw + pair_bytes / 2u * first;
