@@ -15,6 +15,7 @@ import pytest
 from agent_wire.messages import Refused
 from edge_agent.runner import Runner, RunnerUnusable, describe
 
+RUNTIME_SOURCES = Path(__file__).parents[3] / "agents" / "runtime" / "src"
 INPUT = bytes(range(16))
 Start = Callable[[bytes], Runner]
 NATIVE = platform.machine()
@@ -121,7 +122,7 @@ def test_an_artifact_that_the_loader_refuses_is_refused_with_its_code(start: Sta
 def test_the_code_size_is_that_of_the_runtimes_sections(linux_build: Path, architecture: str, prefix: str) -> None:
     emulator = [] if architecture == NATIVE else ["qemu-aarch64-static"]
     folder = linux_build / "linux" / architecture
-    objects = sorted((folder / "runtime").glob("*.o"))
+    objects = [folder / "runtime" / f"{source.stem}.o" for source in sorted(RUNTIME_SOURCES.glob("*.c"))]
     sections = subprocess.run([f"{prefix}size", "-A", *objects], check=True, capture_output=True, text=True).stdout
     rows = [line.split() for line in sections.splitlines()]
     code = sum(int(row[1]) for row in rows if row and row[0].startswith((".text", ".rodata")))
