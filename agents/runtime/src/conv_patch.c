@@ -4,7 +4,9 @@
  */
 #include "conv_patch.h"
 
-#if DCC_DSP
+#if DCC_NEON
+#include "conv_patch_neon.h"
+#elif DCC_DSP
 #include "conv_patch_dsp.h"
 #else
 #include "conv_patch_plain.h"
@@ -15,6 +17,7 @@ static uint32_t taps_before(int32_t distance, int32_t kernel) {
     return (uint32_t)(distance < kernel ? distance : kernel);
 }
 
+#if !DCC_NEON
 /* One kernel row of a pixel. Its inputs lie from `from` on, which counts only from `first` to `end`; the others are
  * `zero`. Gives `sum` + their sum. */
 static int32_t put_clipped(
@@ -157,6 +160,7 @@ static int put_inner(dcc_filler *filler, uint32_t first, uint32_t pixels) {
     return 0;
 }
 #endif
+#endif
 
 /* To the pixel so many columns further on; its row may end there, but not before. */
 static void advance(dcc_filler *filler, uint32_t columns) {
@@ -171,6 +175,23 @@ static void advance(dcc_filler *filler, uint32_t columns) {
     filler->from = (uint32_t)filler->line * filler->line_bytes + (uint32_t)filler->across * filler->job->input_channels;
 }
 
+#if DCC_NEON
+void dcc_fill_next(dcc_filler *filler, uint32_t pixels) {
+    const uint32_t channels = filler->job->input_channels;
+    const int32_t kernel_x = filler->job->window.x.kernel;
+    dcc_sight sights[DCC_TILE_PIXELS] = {{0u, 0u, 0u, 0}};
+    uint32_t pixel;
+    for (pixel = 0u; pixel < pixels; pixel++) {
+        sights[pixel].from = filler->from;
+        sights[pixel].begin = taps_before(-filler->across, kernel_x) * channels;
+        sights[pixel].end = taps_before(filler->input_width - filler->across, kernel_x) * channels;
+        sights[pixel].line = filler->line;
+        advance(filler, 1u);
+    }
+    for (; pixel < DCC_TILE_PIXELS; pixel++) sights[pixel] = sights[0];
+    dcc_patch_gather(filler, sights);
+}
+#else
 void dcc_fill_next(dcc_filler *filler, uint32_t pixels) {
     uint32_t pixel;
     if (is_inner(filler, pixels) && put_inner(filler, 0u, pixels)) {
@@ -182,6 +203,7 @@ void dcc_fill_next(dcc_filler *filler, uint32_t pixels) {
         advance(filler, 1u);
     }
 }
+#endif
 
 void dcc_fill_from_start(dcc_filler *filler) {
     filler->column = 0u;

@@ -12,6 +12,7 @@
 
 #include "conv.h"
 #include "dsp.h"
+#include "neon.h"
 
 #define DCC_TILE_PIXELS 4u
 #define DCC_PATCH_START 8u /* words before the first group */

@@ -4,6 +4,7 @@
  */
 #include "conv_tile.h"
 
+#if !DCC_NEON
 /* Finishes the sums of a pair, from `filter` of the group on, at `pixels` pixels from `pixel` on. */
 static void run_pair(
     const dcc_conv_job *job, const dcc_patch *patch, const dcc_filters *group, uint32_t filter, uint32_t pixel,
@@ -21,6 +22,7 @@ static void run_pair(
         }
     }
 }
+#endif
 
 static void run_group(dcc_filler *filler, const dcc_filters *group) {
     const dcc_conv_job *const job = filler->job;
@@ -34,6 +36,10 @@ static void run_group(dcc_filler *filler, const dcc_filters *group) {
     for (pixel = 0u; pixel < pixels; pixel += DCC_TILE_PIXELS) {
         const uint32_t left = pixels - pixel;
         const uint32_t count = left < DCC_TILE_PIXELS ? left : DCC_TILE_PIXELS;
+#if DCC_NEON
+        dcc_fill_next(filler, count);
+        dcc_tile_filters(job, &filler->patch, group, pixel, count);
+#else
         uint32_t filter = 0u;
         dcc_fill_next(filler, count);
 #if DCC_DSP
@@ -46,6 +52,7 @@ static void run_group(dcc_filler *filler, const dcc_filters *group) {
         }
 #endif
         for (; filter < group->count; filter += 2u) run_pair(job, &filler->patch, group, filter, pixel, count);
+#endif
     }
 }
 

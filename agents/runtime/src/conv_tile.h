@@ -20,7 +20,9 @@ typedef struct {
     const uint8_t *codes;
 } dcc_filters;
 
-#if DCC_DSP
+#if DCC_NEON
+#include "conv_tile_neon.h"
+#elif DCC_DSP
 #include "conv_tile_dsp.h"
 #else
 #include "conv_tile_plain.h"
