@@ -16,9 +16,7 @@ static void read(dcc_operator *operator, dcc_cursor *cursor) {
 static dcc_status check(dcc_operator *operator, const dcc_model *model) {
     (void)model;
     if (!dcc_pool_fits(operator)) return DCC_ERROR_SHAPE;
-    if (!dcc_scaling_valid(&operator->scaling) || !dcc_is_16_bits(operator->multiplier)) {
-        return DCC_ERROR_REQUANTISATION;
-    }
+    if (!dcc_is_16_bits(operator->multiplier)) return DCC_ERROR_REQUANTISATION;
     return dcc_tensors_overlap(&operator->input, &operator->output) ? DCC_ERROR_ARENA_RANGE : DCC_OK;
 }
 

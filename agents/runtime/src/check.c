@@ -50,10 +50,6 @@ int dcc_pool_fits(const dcc_operator *operator) {
            taps_inside(&operator->window.x, operator->input.width, operator->output.width);
 }
 
-int dcc_scaling_valid(const dcc_scaling *scaling) {
-    return scaling->accumulator_shift <= 15u && scaling->fraction_bits <= 15u;
-}
-
 int dcc_sum_valid(const dcc_operator *operator) {
     return dcc_is_16_bits(operator->multiplier) && dcc_is_16_bits(operator->second_multiplier) && operator->shift <= 31u;
 }

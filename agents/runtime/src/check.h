@@ -30,9 +30,6 @@ int dcc_window_fits(const dcc_operator *operator);
 /* dcc_window_fits, and every window has a tap inside the image, and the channels are the same. */
 int dcc_pool_fits(const dcc_operator *operator);
 
-/* Scaling and multiplier of average pool and multiply. */
-int dcc_scaling_valid(const dcc_scaling *scaling);
-
 /* Multipliers and shift of add, concatenate and a residual add. */
 int dcc_sum_valid(const dcc_operator *operator);
 

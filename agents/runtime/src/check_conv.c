@@ -18,8 +18,8 @@ static int shapes_fit(const dcc_operator *operator) {
 static int numbers_valid(const dcc_operator *operator) {
     const dcc_conv *conv = &operator->conv;
     const uint32_t form = conv->channel_form.form;
-    return dcc_sum_valid(operator) && conv->residual_low <= conv->residual_high &&
-           dcc_scaling_valid(&operator->scaling) && form <= DCC_WIDE && conv->channel_form.bias_shift <= 31u;
+    return dcc_sum_valid(operator) && conv->residual_low <= conv->residual_high && form <= DCC_WIDE &&
+           conv->channel_form.bias_shift <= 31u;
 }
 
 static int indices_valid(const dcc_operator *operator) {

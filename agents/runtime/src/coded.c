@@ -8,24 +8,24 @@
 
 #define FREQUENCY_BITS 12u
 #define FREQUENCIES (1u << FREQUENCY_BITS)
+#define MOST_COUNT_BITS 4u
 #define BUCKET_SHIFT (FREQUENCY_BITS - DCC_BUCKET_BITS)
 
-/* What a count of 4 bits stands for: 2, 3, 4, 6, 8, 12, ... 384. */
-static uint32_t share_of(const uint8_t *counts, uint32_t index) {
-    const uint32_t count = (uint32_t)(counts[index / 2u] >> (index % 2u * 4u)) & 15u;
-    return (2u + count % 2u) << (count / 2u);
-}
-
-/* Fills tables->cumulative; 0 if a symbol never comes. */
-static int accumulate(uint32_t zero, const uint8_t *counts, uint32_t codes, uint16_t *cumulative) {
+/* Fills tables->cumulative; 0 if a symbol never comes. counts: of all codes, which no byte follows. */
+static int accumulate(uint32_t zero, dcc_bits *counts, uint32_t count_bits, uint32_t codes, uint16_t *cumulative) {
     uint32_t all = 0u;
     uint32_t before = 0u;
     uint32_t i;
-    for (i = 0u; i < codes; i++) all += share_of(counts, i);
+    for (i = 1u; i <= codes; i++) {
+        const uint32_t count = dcc_take_bits(counts, count_bits);
+        const uint32_t share = (2u + count % 2u) << (count / 2u); /* 2, 3, 4, 6, 8, 12, ... 384 */
+        cumulative[i] = (uint16_t)share;
+        all += share;
+    }
     cumulative[0] = (uint16_t)zero;
     for (i = 1u; i <= codes; i++) {
-        before += share_of(counts, i - 1u);
-        cumulative[i] = (uint16_t)(zero + (FREQUENCIES - zero) * before / all); /* at most 4096 * 64 * 384: 32 bits */
+        before += cumulative[i];
+        cumulative[i] = (uint16_t)(zero + (FREQUENCIES - zero) * before / all); /* at most 4096 * 63 * 384: 32 bits */
         if (cumulative[i] == cumulative[i - 1u]) return 0;
     }
     return 1;
@@ -44,15 +44,18 @@ static int open_coded(
     dcc_weights *weights, const dcc_weight_form *form, const uint8_t *begin, const uint8_t *end, uint32_t count,
     dcc_weight_tables *tables) {
     const uint8_t *next = dcc_open_codebook(weights, form, begin, end, tables);
-    const uint32_t codes = 1u << form->index_bits;
-    const uint32_t counts_bytes = (codes + 1u) / 2u;
-    uint32_t zero;
+    const uint32_t codes = dcc_codebook_codes(form);
+    uint32_t zero, count_bits, counts_bytes;
+    dcc_bits counts;
     (void)count;
-    if (next == NULL || (uint32_t)(end - next) < 2u + counts_bytes + 4u) return 0;
-    zero = dcc_u16(next);
+    if (next == NULL || end - next < 2) return 0;
+    zero = dcc_u16(next) % FREQUENCIES;
+    count_bits = dcc_u16(next) / FREQUENCIES;
+    counts_bytes = (count_bits * codes + 7u) / 8u;
     next += 2;
-    if (zero == 0u || zero >= FREQUENCIES) return 0;
-    if (!accumulate(zero, next, codes, tables->cumulative)) return 0;
+    if (zero == 0u || count_bits > MOST_COUNT_BITS || (uint32_t)(end - next) < counts_bytes + 4u) return 0;
+    dcc_start_bits(&counts, next, next + counts_bytes);
+    if (!accumulate(zero, &counts, count_bits, codes, tables->cumulative)) return 0;
     next += counts_bytes;
     fill_buckets(tables);
     weights->encoding = &dcc_encoding_coded;

@@ -40,9 +40,9 @@ static void read(dcc_operator *operator, dcc_cursor *cursor) {
     weights->zero_point = (int32_t)dcc_take_byte(cursor);
     weights->encoding = (conv->kernel_bits >> 4) & 3u;
     if (weights->encoding != DCC_RAW) {
-        conv->index_byte = dcc_take_byte(cursor);
-        weights->index_bits = conv->index_byte & 15u;
-        weights->code_bits = ((conv->index_byte >> 4) & 7u) + 1u;
+        const uint32_t byte = dcc_take_byte(cursor);
+        weights->index_bits = byte & 15u;
+        weights->gap_bits = byte >> 4;
     }
     read_data(conv, cursor, weights->encoding == DCC_RAW || (conv->channel_form.form & DCC_WIDE) != 0u);
 }

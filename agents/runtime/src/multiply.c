@@ -21,9 +21,7 @@ static dcc_status check(dcc_operator *operator, const dcc_model *model) {
     if (!dcc_same_shape(&operator->input, output) || !(is_pixel || dcc_same_shape(second, output))) {
         return DCC_ERROR_SHAPE;
     }
-    if (!dcc_scaling_valid(&operator->scaling) || !dcc_is_16_bits(operator->multiplier)) {
-        return DCC_ERROR_REQUANTISATION;
-    }
+    if (!dcc_is_16_bits(operator->multiplier)) return DCC_ERROR_REQUANTISATION;
     if (!dcc_apart_or_in_place(&operator->input, output) || !dcc_apart_or_in_place(second, output)) {
         return DCC_ERROR_ARENA_RANGE;
     }

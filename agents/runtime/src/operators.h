@@ -22,7 +22,6 @@ typedef struct {
     int32_t residual_low;
     int32_t residual_high;
     dcc_channel_form channel_form;
-    uint32_t index_byte; /* the byte of FORMAT.md: bits of an index and of a code */
     dcc_weight_form weight_form;
     const uint8_t *padding; /* up to the data */
     const uint8_t *data;

@@ -33,23 +33,25 @@ dcc_tensor dcc_find_tensor(const dcc_model *model, uint32_t index) {
     return tensor;
 }
 
+/* present: bit 0 for y, bit 4 for an x that is another. */
 static void read_pair(dcc_cursor *cursor, int32_t *y, int32_t *x, uint32_t present, int32_t otherwise) {
-    *y = present != 0u ? (int32_t)dcc_take_unsigned(cursor) : otherwise;
-    *x = present != 0u ? (int32_t)dcc_take_unsigned(cursor) : otherwise;
+    *y = (present & 1u) != 0u ? (int32_t)dcc_take_unsigned(cursor) : otherwise;
+    *x = (present & 16u) != 0u ? (int32_t)dcc_take_unsigned(cursor) : *y;
 }
 
 void dcc_read_window(dcc_window *window, dcc_cursor *cursor, uint32_t bits) {
     const uint32_t present = dcc_take_byte(cursor);
-    read_pair(cursor, &window->y.kernel, &window->x.kernel, present & 1u, 1);
-    read_pair(cursor, &window->y.stride, &window->x.stride, present & 2u, 1);
-    read_pair(cursor, &window->y.padding, &window->x.padding, present & 4u, 0);
-    read_pair(cursor, &window->y.dilation, &window->x.dilation, present & 8u, 1);
+    read_pair(cursor, &window->y.kernel, &window->x.kernel, present, 1);
+    read_pair(cursor, &window->y.stride, &window->x.stride, present >> 1, 1);
+    read_pair(cursor, &window->y.padding, &window->x.padding, present >> 2, 0);
+    read_pair(cursor, &window->y.dilation, &window->x.dilation, present >> 3, 1);
     if ((present & ~bits) != 0u) window->y.kernel = 0; /* which no check lets pass */
 }
 
 void dcc_read_scaling(dcc_scaling *scaling, dcc_cursor *cursor) {
-    scaling->accumulator_shift = dcc_take_byte(cursor);
-    scaling->fraction_bits = dcc_take_byte(cursor);
+    const uint32_t byte = dcc_take_byte(cursor);
+    scaling->accumulator_shift = byte & 15u;
+    scaling->fraction_bits = byte >> 4;
 }
 
 dcc_status dcc_read_operator(dcc_operator *operator, const dcc_model *model, dcc_cursor *cursor) {

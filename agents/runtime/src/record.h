@@ -30,7 +30,7 @@ dcc_tensor dcc_find_tensor(const dcc_model *model, uint32_t index);
 void dcc_read_window(dcc_window *window, dcc_cursor *cursor, uint32_t bits);
 void dcc_read_scaling(dcc_scaling *scaling, dcc_cursor *cursor);
 
-#define DCC_POOL_WINDOW 7u /* bits of what a window may have */
-#define DCC_CONV_WINDOW 15u
+#define DCC_POOL_WINDOW 0x77u /* bits of what a window may have */
+#define DCC_CONV_WINDOW 0xffu
 
 #endif

@@ -4,23 +4,26 @@
  */
 #include "weights.h"
 
+#define ALL_CODES 256u /* whose index is the code, without a table */
+
 const uint8_t *dcc_open_codebook(
     dcc_weights *weights, const dcc_weight_form *form, const uint8_t *begin, const uint8_t *end,
     dcc_weight_tables *tables) {
-    const uint32_t bytes = form->index_bits == form->code_bits ? 0u : ((form->code_bits << form->index_bits) + 7u) / 8u;
+    const uint32_t codes = dcc_codebook_codes(form);
+    const uint32_t bytes = codes == ALL_CODES ? 0u : 1u + (form->gap_bits * (codes - 1u) + 7u) / 8u;
     if (bytes > (uint32_t)(end - begin)) return NULL;
     weights->tables = tables;
     weights->zero_point = form->zero_point;
     weights->index_bits = form->index_bits;
     weights->state = DCC_LAST_STATE;
-    weights->codebook = bytes != 0u ? begin : NULL;
-    if (form->index_bits <= DCC_TABLE_BITS) {
-        dcc_bits codes;
+    if (bytes != 0u) {
+        uint32_t code = begin[0];
+        dcc_bits gaps;
         uint32_t i;
-        dcc_start_bits(&codes, begin, end);
-        for (i = 0u; i < 1u << form->index_bits; i++) {
-            const uint32_t code = bytes != 0u ? dcc_take_bits(&codes, form->code_bits) : i;
+        dcc_start_bits(&gaps, begin + 1, begin + bytes);
+        for (i = 0u; i < codes; i++) {
             tables->weights[i] = (int16_t)((int32_t)code - form->zero_point);
+            code = (code + 1u + dcc_take_bits(&gaps, form->gap_bits)) % ALL_CODES; /* of the last there is no gap: 0 */
         }
     }
     return begin + bytes;
@@ -37,12 +40,6 @@ static int open_indexed(
     return 1;
 }
 
-/* The weight of an index that is not in the table. */
-static int16_t weight_of(const dcc_weights *weights, uint32_t index) {
-    const uint32_t code = weights->codebook != NULL ? weights->codebook[index] : index;
-    return (int16_t)((int32_t)code - weights->zero_point);
-}
-
 static void take_indexed(dcc_weights *weights, int16_t *into, uint32_t count) {
     const uint32_t index_bits = weights->index_bits;
     int16_t *const end = into + count;
@@ -51,13 +48,14 @@ static void take_indexed(dcc_weights *weights, int16_t *into, uint32_t count) {
         dcc_bits indices = weights->indices;
         while (into != end) *into++ = table[dcc_take_bits_inline(&indices, index_bits)];
         weights->indices = indices;
-    } else if (index_bits == 8u && count <= (uint32_t)(weights->indices.end - weights->indices.next)) {
+    } else if (count <= (uint32_t)(weights->indices.end - weights->indices.next)) {
         const uint8_t *next = weights->indices.next;
         const int32_t zero_point = weights->zero_point;
         while (into != end) *into++ = (int16_t)(*next++ - zero_point);
         weights->indices.next = next;
     } else {
-        while (into != end) *into++ = weight_of(weights, dcc_take_bits_inline(&weights->indices, index_bits));
+        const int32_t zero_point = weights->zero_point;
+        while (into != end) *into++ = (int16_t)((int32_t)dcc_take_bits_inline(&weights->indices, 8u) - zero_point);
     }
 }
 
@@ -84,7 +82,7 @@ static void take_bitmap(dcc_weights *weights, int16_t *into, uint32_t count) {
             *into = 0;
         } else {
             const uint32_t index = dcc_take_bits_inline(&weights->indices, weights->index_bits);
-            *into = table != NULL ? table[index] : weight_of(weights, index);
+            *into = table != NULL ? table[index] : (int16_t)((int32_t)index - weights->zero_point);
         }
     }
     weights->bitmap = bitmap;

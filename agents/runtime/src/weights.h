@@ -14,19 +14,20 @@ enum { DCC_RAW = 0, DCC_INDEXED = 1, DCC_BITMAP = 2, DCC_CODED = 3, DCC_ENCODING
 /* How weights are stored. */
 typedef struct {
     uint32_t encoding;
-    uint32_t index_bits; /* at most code_bits; no more than 6 if CODED */
-    uint32_t code_bits;
+    uint32_t index_bits; /* at most 8; CODED: of a symbol, 1 to 6 */
+    uint32_t gap_bits;   /* at most 8 */
     int32_t zero_point;
 } dcc_weight_form;
 
-#define DCC_TABLE_BITS 6u /* of an index; a CODED one has no more */
+#define DCC_TABLE_BITS 7u  /* of an index; 8 bits are the code itself */
+#define DCC_SYMBOL_BITS 6u /* the most of a CODED one */
 #define DCC_BUCKET_BITS 6u
 
 /* What decoding looks up; it has to last as long as the weights. */
 typedef struct {
-    int16_t weights[1u << DCC_TABLE_BITS];             /* of every index that has no more bits */
-    uint16_t cumulative[(1u << DCC_TABLE_BITS) + 1u];  /* CODED: frequencies in 4096 of the zero and of all codes before */
-    uint8_t buckets[1u << DCC_BUCKET_BITS];            /* CODED: for the highest bits of a slot, its first symbol */
+    int16_t weights[1u << DCC_TABLE_BITS];       /* of every index that has no more bits */
+    uint16_t cumulative[1u << DCC_SYMBOL_BITS];  /* CODED: where each symbol's slots end, of 4096 */
+    uint8_t buckets[1u << DCC_BUCKET_BITS];      /* CODED: for the highest bits of a slot, its first symbol */
 } dcc_weight_tables;
 
 typedef struct dcc_encoding dcc_encoding;
@@ -34,7 +35,6 @@ typedef struct dcc_encoding dcc_encoding;
 typedef struct {
     const dcc_encoding *encoding;
     const dcc_weight_tables *tables;
-    const uint8_t *codebook; /* of indices of 7 bits to codes of 8; else NULL */
     int32_t zero_point;
     uint32_t index_bits;
     uint32_t state;   /* CODED; where nothing is coded, what a state ends with */
@@ -75,6 +75,11 @@ static inline int dcc_weights_short(const dcc_weights *weights) { return weights
 /* Whether the data end exactly where the last weight that was taken does. */
 static inline int dcc_weights_ended(const dcc_weights *weights) {
     return dcc_bits_ended(&weights->indices) && weights->state == DCC_LAST_STATE;
+}
+
+/* In the codebook. */
+static inline uint32_t dcc_codebook_codes(const dcc_weight_form *form) {
+    return (1u << form->index_bits) - (form->encoding == DCC_CODED ? 1u : 0u);
 }
 
 /* What encodings with a codebook share: sets everything but bitmap, indices and state, and gives where the codebook

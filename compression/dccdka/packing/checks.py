@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from dccdka.lowering.graph import Add, Concatenate, Multiply, Operator, Pad, Residual, Scaling, Window, inputs_of
+from dccdka.lowering.graph import Add, Concatenate, Multiply, Operator, Pad, Residual, Window, inputs_of
 from dccdka.packing.artifact import ArtifactError, ArtifactStatus, PlacedTensor, Region
-from dccdka.packing.layout import ALIGNMENT, MAX_PADDING_BEHIND, MAX_SCALING_SHIFT, MAX_SHIFT, MAX_SIZE
+from dccdka.packing.layout import ALIGNMENT, MAX_PADDING_BEHIND, MAX_SHIFT, MAX_SIZE
 
 
 def require(holds: bool, status: ArtifactStatus, message: str) -> None:
     """Raise ArtifactError unless it holds."""
     if not holds:
         raise ArtifactError(status, message)
-
-
-def check_scaling(name: str, scaling: Scaling) -> None:
-    shifts = scaling.accumulator_shift, scaling.fraction_bits
-    require(max(shifts) <= MAX_SCALING_SHIFT, ArtifactStatus.REQUANTISATION, f"{name}: a shift is not 0 to 15")
 
 
 def check_shift(name: str, shift: int) -> None:
@@ -79,7 +74,6 @@ def check_pair(
         fits = x.shape == y.shape and (x2.shape == y.shape or broadcast)
     require(fits, ArtifactStatus.SHAPE, f"{name}: the shapes of its inputs and output do not belong together")
     if isinstance(operator, Multiply):
-        check_scaling(name, operator.scaling)
         check_multipliers(name, operator.multiplier)
     else:
         check_multipliers(name, operator.multiplier, operator.second_multiplier)
@@ -93,15 +87,8 @@ def check_elementwise(name: str, x: PlacedTensor, y: PlacedTensor) -> None:
     _check_in_place(name, (x,), y)
 
 
-def check_pool(
-    name: str,
-    window: Window,
-    image: PlacedTensor,
-    output: PlacedTensor,
-    scaling: Scaling | None = None,
-    multiplier: int = 0,
-) -> None:
-    """scaling: None of a max pool."""
+def check_pool(name: str, window: Window, image: PlacedTensor, output: PlacedTensor, multiplier: int = 0) -> None:
+    """multiplier: of an average pool."""
     require(
         _window_fits(window, image, output) and image.channels == output.channels and window.dilation == (1, 1),
         ArtifactStatus.SHAPE,
@@ -113,9 +100,7 @@ def check_pool(
         ArtifactStatus.SHAPE,
         f"{name}: a window lies outside the image",
     )
-    if scaling is not None:
-        check_scaling(name, scaling)
-        check_multipliers(name, multiplier)
+    check_multipliers(name, multiplier)
     _check_apart(name, image, output)
 
 

@@ -10,13 +10,14 @@ from dccdka.lowering.graph import Convolution, Requantisation, Residual, Scaling
 from dccdka.packing import layout
 from dccdka.packing.artifact import ArtifactError, ArtifactStatus, PlacedTensor, Region, StoredConvolution
 from dccdka.packing.channels import WIDE_BYTE, channels_bytes, decode_channels, narrow_form_of_byte
-from dccdka.packing.checks import check_geometry, check_places, check_residual, check_scaling, check_shift, require
+from dccdka.packing.checks import check_geometry, check_places, check_residual, check_shift, require
 from dccdka.packing.choice import Encoding, Kernel, KernelChoice
 from dccdka.packing.encoding import Form, StreamError, decode, table_bytes
 from dccdka.packing.encoding.counting import band_entries, magnitudes, nonzeros_by_filter
 from dccdka.packing.fields import FieldReader
 from dccdka.packing.kernels import MAX_MAGNITUDE, NARROW_SUMS, Shape, refusal, scratch_bytes
 from dccdka.packing.layout import ALIGNMENT, up
+from dccdka.packing.scaling_field import read_scaling
 from dccdka.packing.window_fields import read_window
 
 _S = ArtifactStatus
@@ -58,7 +59,7 @@ def read_convolution(fields: FieldReader, flags: int) -> ConvolutionRecord:
         residual = Residual(
             fields.u(), fields.s(), fields.s(), fields.s(), fields.u8(), low=fields.i8(), high=fields.i8()
         )
-    scaling = Scaling(fields.u8(), fields.u8())
+    scaling = read_scaling(fields)
     form_byte = fields.u8()
     bias_shift = fields.u8() if form_byte < WIDE_BYTE else 0
     weight_zero_point = fields.u8()
@@ -88,7 +89,6 @@ def check_convolution(
     shape = _checked_shape(name, record, x, y, residual)
     if record.residual is not None:
         check_residual(name, record.residual)
-    check_scaling(name, record.scaling)
     check_shift(name, record.bias_shift)
     require(record.form_byte <= WIDE_BYTE, _S.REQUANTISATION, f"{name}: its channels have a form that is unknown")
     kernel_number = record.kernel_byte & 7
@@ -102,6 +102,8 @@ def check_convolution(
     why = refusal(choice, shape)
     require(why is None, _S.SHAPE, f"{name}: {why}")
     require(not any(record.padding), _S.ENCODING, f"{name}: what aligns its data is not zero")
+    few = shape.weights <= layout.MAX_WEIGHTS
+    require(few, _S.ENCODING, f"{name}: {shape.weights} weights are more than the format's {layout.MAX_WEIGHTS}")
     narrow = None if record.form_byte == WIDE_BYTE else narrow_form_of_byte(record.form_byte, record.bias_shift)
     channel_bytes = channels_bytes(narrow, shape.filters)
     weights_at = up(channel_bytes, ALIGNMENT) if choice.encoding is Encoding.RAW else channel_bytes
@@ -134,7 +136,7 @@ def check_convolution(
         high=clamp[1],
         residual=record.residual,
     )
-    tables = table_bytes(form)
+    tables = table_bytes(stream, form)
     stored = StoredConvolution(
         choice=choice,
         scratch=scratch,
@@ -168,10 +170,10 @@ def _checked_shape(
 def _checked_weight_form(name: str, encoding: Encoding, byte: int) -> Form:
     if encoding is Encoding.RAW:
         return Form(encoding)
-    form = Form(encoding, byte & 15, (byte >> 4 & 7) + 1)
+    form = Form(encoding, byte & 15, byte >> 4)
     require(
-        byte < 128 and form.is_possible,
+        form.is_possible,
         _S.ENCODING,
-        f"{name}: {form.bits} bits of an index to codes of {form.code_bits} bits are impossible",
+        f"{name}: {form.bits} bits of an index and {form.gap_bits} of a gap are impossible",
     )
     return form

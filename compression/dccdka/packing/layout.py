@@ -16,7 +16,7 @@ MAX_WEIGHTS = 1 << 28  # of a convolution: a few bytes of CODED could claim any 
 MAX_ROW_OFFSETS = 65536  # what an offset inside a kernel row, of 16 bits, can tell apart
 MAX_PADDING_BEHIND = 255  # rows below an image, columns right of it
 MAX_SHIFT = 31  # of add, concatenate and biases
-MAX_SCALING_SHIFT = 15  # p and k
+MAX_SCALING_SHIFT = 15  # p and k, which share a byte
 ALIGNMENT = 4
 
 # magic, version, CRC-32, artifact bytes, input scale, output scale; the varints follow.
@@ -33,7 +33,7 @@ PAIRS = (ADD, MULTIPLY, CONCATENATE)
 
 
 class Present(IntEnum):
-    """Which pairs of a window are stored, in this order."""
+    """Which numbers of a window are stored for y, in this order."""
 
     KERNEL = 1
     STRIDE = 2

@@ -20,7 +20,6 @@ from dccdka.lowering.graph import (
     Operator,
     Pad,
     ReLU,
-    Scaling,
     Softmax,
     Window,
 )
@@ -37,6 +36,7 @@ from dccdka.packing.checks import (
 )
 from dccdka.packing.convolution_record import check_convolution, read_convolution
 from dccdka.packing.fields import FieldReader
+from dccdka.packing.scaling_field import read_scaling
 from dccdka.packing.window_fields import read_window
 
 _S = ArtifactStatus
@@ -83,9 +83,9 @@ def _read(fields: FieldReader, kind: int, places: tuple[int, int], clamp: tuple[
         case layout.CONCATENATE:
             return Concatenate(x, fields.u(), y, fields.s(), fields.s(), fields.s(), fields.s(), fields.u8(), *clamp)
         case layout.MULTIPLY:
-            return Multiply(x, fields.u(), y, _read_scaling(fields), fields.s(), fields.s(), *clamp)
+            return Multiply(x, fields.u(), y, read_scaling(fields), fields.s(), fields.s(), *clamp)
         case layout.AVERAGE_POOL:
-            return AveragePool(x, y, _read_pool_window(fields), _read_scaling(fields), fields.s(), fields.s(), *clamp)
+            return AveragePool(x, y, _read_pool_window(fields), read_scaling(fields), fields.s(), fields.s(), *clamp)
         case layout.MAX_POOL:
             return MaxPool(x, y, _read_pool_window(fields))
         case layout.RELU:
@@ -105,17 +105,13 @@ def _read_pool_window(fields: FieldReader) -> Window:
     return read_window(fields, dilated=False)
 
 
-def _read_scaling(fields: FieldReader) -> Scaling:
-    return Scaling(fields.u8(), fields.u8())
-
-
 def _check(name: str, operator: Operator, tensors: tuple[PlacedTensor, ...]) -> None:
     x, y = tensors[operator.input], tensors[operator.output]
     match operator:
         case Add() | Multiply() | Concatenate():
             check_pair(name, operator, x, tensors[operator.second], y)
         case AveragePool():
-            check_pool(name, operator.window, x, y, operator.scaling, operator.multiplier)
+            check_pool(name, operator.window, x, y, operator.multiplier)
         case MaxPool():
             check_pool(name, operator.window, x, y)
         case Pad():

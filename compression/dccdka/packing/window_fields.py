@@ -1,4 +1,4 @@
-"""A window among a record's fields: only what differs from the usual is stored (FORMAT.md)."""
+"""A window among a record's fields: only what differs from the usual, or across from down, is stored (FORMAT.md)."""
 
 from __future__ import annotations
 
@@ -6,24 +6,33 @@ from dccdka.lowering.graph import Window
 from dccdka.packing.fields import FieldReader, FieldWriter
 from dccdka.packing.layout import Present
 
-_USUAL = {Present.KERNEL: (1, 1), Present.STRIDE: (1, 1), Present.PADDING: (0, 0), Present.DILATION: (1, 1)}
+_USUAL = {Present.KERNEL: 1, Present.STRIDE: 1, Present.PADDING: 0, Present.DILATION: 1}
+_ACROSS = 4  # how far the bits of x lie above those of y
 # What no window has: a byte that names unknown pairs gives one that every check refuses.
 _UNKNOWN = Window((0, 0), (0, 0), (0, 0), (0, 0))
 
 
 def write_window(fields: FieldWriter, window: Window) -> None:
-    pairs = dict(zip(_USUAL, (window.kernel, window.stride, window.padding, window.dilation), strict=True))
-    stored = {present: pair for present, pair in pairs.items() if pair != _USUAL[present]}
-    fields.u8(sum(stored))
-    for pair in stored.values():
-        fields.u(*pair)
+    present, stored = 0, []
+    pairs = window.kernel, window.stride, window.padding, window.dilation
+    for (bit, usual), (y, x) in zip(_USUAL.items(), pairs, strict=True):
+        if y != usual:
+            present |= bit
+            stored.append(y)
+        if x != y:
+            present |= bit << _ACROSS
+            stored.append(x)
+    fields.u8(present)
+    fields.u(*stored)
 
 
 def read_window(fields: FieldReader, *, dilated: bool) -> Window:
     """dilated: whether it may have a dilation."""
-    byte = fields.u8()
-    kernel, stride, padding, dilation = (
-        (fields.u(), fields.u()) if byte & present else usual for present, usual in _USUAL.items()
-    )
-    known = sum(Present) if dilated else sum(Present) - Present.DILATION
-    return Window(kernel, stride, padding, dilation) if byte & ~known == 0 else _UNKNOWN
+    present = fields.u8()
+    pairs = []
+    for bit, usual in _USUAL.items():
+        y = fields.u() if present & bit else usual
+        x = fields.u() if present & bit << _ACROSS else y
+        pairs.append((y, x))
+    dilation = Present.DILATION | Present.DILATION << _ACROSS
+    return _UNKNOWN if present & dilation and not dilated else Window(*pairs)

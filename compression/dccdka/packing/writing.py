@@ -14,7 +14,6 @@ from dccdka.lowering.graph import (
     Operator,
     Pad,
     ReLU,
-    Scaling,
     Softmax,
     Tensor,
     Window,
@@ -27,6 +26,7 @@ from dccdka.packing.encoding import PlannedWeights, encode
 from dccdka.packing.errors import PackingError
 from dccdka.packing.fields import FieldWriter
 from dccdka.packing.layout import ALIGNMENT
+from dccdka.packing.scaling_field import write_scaling
 from dccdka.packing.window_fields import write_window
 
 _KINDS = {
@@ -70,11 +70,11 @@ def operator_record(name: str, operator: Operator) -> bytes:
             fields.u8(_at_most(name, "shift", operator.shift, layout.MAX_SHIFT))
         case Multiply():
             fields.u(operator.second)
-            _write_scaling(fields, name, operator.scaling)
+            write_scaling(fields, name, operator.scaling)
             fields.s(_int16(name, operator.multiplier), operator.bias)
         case AveragePool():
             _write_pool_window(fields, name, operator.window)
-            _write_scaling(fields, name, operator.scaling)
+            write_scaling(fields, name, operator.scaling)
             fields.s(_int16(name, operator.multiplier), operator.bias)
         case MaxPool():
             _write_pool_window(fields, name, operator.window)
@@ -121,14 +121,14 @@ def convolution_record(
         fields.i8(residual.low, residual.high)
     requantisation = operator.requantisation
     narrow = narrow_form(requantisation, output.zero_point)
-    _write_scaling(fields, name, requantisation.scaling)
+    write_scaling(fields, name, requantisation.scaling)
     fields.u8(form_byte(narrow))
     if narrow is not None:
         fields.u8(narrow.bias_shift)
     fields.u8(operator.weight_zero_point)
     is_raw = choice.encoding is Encoding.RAW
     if not is_raw:
-        fields.u8(planned.form.bits | planned.form.code_bits - 1 << 4)
+        fields.u8(planned.form.bits | planned.form.gap_bits << 4)
     data = encode_channels(requantisation, output.zero_point, narrow)
     if is_raw:
         data += bytes(-len(data) % ALIGNMENT)
@@ -157,11 +157,6 @@ def _write_pool_window(fields: FieldWriter, name: str, window: Window) -> None:
 def _check_window(name: str, window: Window) -> None:
     for what in ("kernel", "stride", "padding", "dilation"):
         _at_most(name, what, max(getattr(window, what)), 255)
-
-
-def _write_scaling(fields: FieldWriter, name: str, scaling: Scaling) -> None:
-    for shift in (scaling.accumulator_shift, scaling.fraction_bits):
-        fields.u8(_at_most(name, "shift", shift, layout.MAX_SCALING_SHIFT))
 
 
 def _int16(name: str, multiplier: int) -> int:

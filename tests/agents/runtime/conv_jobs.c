@@ -25,7 +25,7 @@ struct job {
     int32_t residual_multipliers[2], residual_offset;
     uint32_t residual_shift;
     int32_t residual_low, residual_high;
-    uint32_t encoding, index_bits, code_bits;
+    uint32_t encoding, index_bits, gap_bits;
     int32_t weight_zero_point;
     uint32_t weights_bytes, scratch_bytes;
 };
@@ -147,7 +147,7 @@ static const uint8_t *run_one(const uint8_t *at) {
     }
     form.encoding = job.encoding;
     form.index_bits = job.index_bits;
-    form.code_bits = job.code_bits;
+    form.gap_bits = job.gap_bits;
     form.zero_point = job.weight_zero_point;
     count = job.output_channels * (uint32_t)(job.kernel_y * job.kernel_x) * (job.input_channels / job.groups);
     if (job.encoding == DCC_RAW) {

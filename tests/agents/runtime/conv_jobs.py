@@ -49,7 +49,7 @@ class Weights:
 
     encoding: int
     index_bits: int
-    code_bits: int
+    gap_bits: int
     zero_point: int
     data: bytes
 
@@ -97,14 +97,14 @@ class Job:
 
     def as_bytes(self) -> bytes:
         """What conv_jobs.c reads."""
-        stored = self.stored or Weights(1, 8, 8, 128, (self.weights + 128).astype(np.uint8).tobytes())
+        stored = self.stored or Weights(1, 8, 0, 128, (self.weights + 128).astype(np.uint8).tobytes())
         filters, ky, kx, _ = self.weights.shape
         residual = self.residual or Residual(np.zeros(0, np.int8), (0, 0), 0, 0)
         fields = [self.kernel, *self.x.shape, *self.output_size, filters, self.input_zero_point, ky, kx, *self.stride]
         fields += [*self.padding, self.groups, self.filters_at_once, self.rows_at_once, self.low, self.high]
         fields += [self.accumulator_shift, self.fraction_bits, int(self.residual is not None), int(residual.in_place)]
         fields += [*residual.multipliers, residual.offset, residual.shift, residual.low, residual.high]
-        fields += [stored.encoding, stored.index_bits, stored.code_bits, stored.zero_point]
+        fields += [stored.encoding, stored.index_bits, stored.gap_bits, stored.zero_point]
         fields += [len(stored.data), self.scratch_bytes]
         channels = b"".join(struct.pack("<ihh", b, m, 0) for b, m in zip(self.biases, self.multipliers, strict=True))
         parts = [struct.pack(f"<{len(fields)}i", *map(int, fields)), self.x.tobytes(), residual.x.tobytes(), channels]

@@ -33,7 +33,7 @@ def raw(weights: NDArray[np.int16], zero_point: int) -> Weights:
     codes[1::2] ^= 0x80
     codes[1::2, :, kx * channels :] = 0x80
     fours = codes.reshape(len(codes) // 2, 2, -1, 4)[..., [0, 2, 1, 3]]
-    return Weights(_RAW, 8, 8, zero_point, fours.transpose(0, 2, 3, 1).tobytes())
+    return Weights(_RAW, 8, 0, zero_point, fours.transpose(0, 2, 3, 1).tobytes())
 
 
 def inputs_of(weights: NDArray[np.int16]) -> int:
@@ -107,7 +107,7 @@ def random_tile_job(rng: np.random.Generator, index: int) -> Job:
     stored = raw(weights, zero_point)
     if index % 2:
         codes = (weights + zero_point).astype(np.uint8).tobytes()
-        stored = Weights(_INDEXED, 8, 8, zero_point, codes)
+        stored = Weights(_INDEXED, 8, 0, zero_point, codes)
     at_once = min(filters, 2 * int(rng.integers(1, 6)))
     multipliers, biases = channel_values(rng, filters, weights[0].size)
     job = Job(

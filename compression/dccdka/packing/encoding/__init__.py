@@ -12,7 +12,15 @@ import numpy as np
 from dccdka.packing.choice import Encoding
 from dccdka.packing.encoding.bits import Bytes, histogram
 from dccdka.packing.encoding.codebook import Codebook, codebook_bytes, codebooks
-from dccdka.packing.encoding.coded import MOST_BITS, Frequencies, coded_bytes, decode_coded, encode_coded, frequencies
+from dccdka.packing.encoding.coded import (
+    MOST_BITS,
+    Frequencies,
+    coded_bytes,
+    decode_coded,
+    encode_coded,
+    frequencies,
+    frequencies_bytes,
+)
 from dccdka.packing.encoding.errors import StreamError
 from dccdka.packing.encoding.indexed import (
     bitmap_bytes,
@@ -37,18 +45,23 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Form:
-    """How weights are stored: bits of an index and of a code, both 8 for RAW."""
+    """How weights are stored: bits of an index or, CODED, of a symbol; bits of a gap between codes."""
 
     encoding: Encoding
     bits: int = 8
-    code_bits: int = 8
+    gap_bits: int = 0
 
     @property
     def is_possible(self) -> bool:
         """Whether the format has such a form."""
-        least = 1 if self.encoding is Encoding.INDEXED else 0
+        least = 0 if self.encoding is Encoding.BITMAP else 1
         most = MOST_BITS if self.encoding is Encoding.CODED else 8
-        return least <= self.bits <= min(most, self.code_bits)
+        return least <= self.bits <= most and self.gap_bits <= (8 if self.bits < 8 else 0)
+
+    @property
+    def codes(self) -> int:
+        """In the codebook."""
+        return (1 << self.bits) - (self.encoding is Encoding.CODED)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,17 +81,17 @@ def plan(codes: Bytes, zero_point: int) -> dict[Encoding, PlannedWeights]:
     nonzero[zero_point] = 0
     zeros, nonzeros = int(counts[zero_point]), int(nonzero.sum())
     forms = [PlannedWeights(Form(Encoding.RAW), raw_bytes(codes.shape))]
-    for book in codebooks(counts, least_bits=1):
-        form = Form(Encoding.INDEXED, book.bits, book.code_bits)
+    for book in codebooks(counts, [1 << bits for bits in range(1, 9)]):
+        form = Form(Encoding.INDEXED, book.bits, book.gap_bits)
         forms.append(PlannedWeights(form, indexed_bytes(book, codes.size), book))
-    for book in codebooks(nonzero, least_bits=0):
-        form = Form(Encoding.BITMAP, book.bits, book.code_bits)
+    for book in codebooks(nonzero, [1 << bits for bits in range(9)]):
+        form = Form(Encoding.BITMAP, book.bits, book.gap_bits)
         forms.append(PlannedWeights(form, bitmap_bytes(book, codes.size, nonzeros), book))
-        if book.bits <= MOST_BITS:
-            index_counts = book.index_counts(nonzero)
-            chosen = frequencies(zeros, index_counts)
-            size = coded_bytes(book, chosen, zeros, index_counts)
-            forms.append(PlannedWeights(Form(Encoding.CODED, book.bits, book.code_bits), size, book, chosen))
+    for book in codebooks(nonzero, [(1 << bits) - 1 for bits in range(1, MOST_BITS + 1)]):
+        index_counts = book.index_counts(nonzero)
+        chosen = frequencies(zeros, index_counts)
+        form = Form(Encoding.CODED, len(book.codes).bit_length(), book.gap_bits)
+        forms.append(PlannedWeights(form, coded_bytes(book, chosen, zeros, index_counts), book, chosen))
     smallest: dict[Encoding, PlannedWeights] = {}
     for planned in sorted(forms, key=lambda planned: planned.bytes):
         smallest.setdefault(planned.form.encoding, planned)
@@ -106,17 +119,17 @@ def decode(data: Bytes, form: Form, zero_point: int, shape: tuple[int, int, int,
         case Encoding.RAW:
             return decode_raw(data, shape)
         case Encoding.INDEXED:
-            codes = decode_indexed(data, form.bits, form.code_bits, weights)
+            codes = decode_indexed(data, form.bits, form.gap_bits, weights)
         case Encoding.BITMAP:
-            codes = decode_bitmap(data, form.bits, form.code_bits, weights, zero_point)
+            codes = decode_bitmap(data, form.bits, form.gap_bits, weights, zero_point)
         case Encoding.CODED:
-            codes = decode_coded(data, form.bits, form.code_bits, weights, zero_point)
+            codes = decode_coded(data, form.codes, form.gap_bits, weights, zero_point)
     return codes.reshape(shape)
 
 
-def table_bytes(form: Form) -> int:
-    """Of codebook and frequencies, before the stream."""
+def table_bytes(data: Bytes, form: Form) -> int:
+    """Of codebook and frequencies, with which weights of this form begin."""
     if form.encoding is Encoding.RAW:
         return 0
-    own = 2 + (4 << form.bits) // 8 + (form.bits == 0) if form.encoding is Encoding.CODED else 0
-    return codebook_bytes(form.bits, form.code_bits) + own
+    codebook = codebook_bytes(form.codes, form.gap_bits)
+    return codebook + (frequencies_bytes(data[codebook:], form.codes) if form.encoding is Encoding.CODED else 0)

@@ -20,11 +20,11 @@ def encode_indexed(codes: Bytes, codebook: Codebook) -> bytes:
     return pack_mapped(codes, codebook.index_table(), codebook.bits)
 
 
-def decode_indexed(data: Bytes, bits: int, code_bits: int, weights: int) -> Bytes:
+def decode_indexed(data: Bytes, bits: int, gap_bits: int, weights: int) -> Bytes:
     """uint8 [weights]. Raises StreamError unless data are exactly codebook and indices."""
-    begin = codebook_bytes(bits, code_bits)
+    begin = codebook_bytes(1 << bits, gap_bits)
     require_size(data, begin + whole_bytes(weights * bits))
-    return unpack_mapped(data[begin:], read_codebook(data, bits, code_bits), bits, weights)
+    return unpack_mapped(data[begin:], read_codebook(data, 1 << bits, gap_bits), bits, weights)
 
 
 def bitmap_bytes(codebook: Codebook, weights: int, nonzeros: int) -> int:
@@ -39,9 +39,9 @@ def encode_bitmap(codes: Bytes, zero_point: int, codebook: Codebook) -> bytes:
     return bitmap + pack_mapped(codes[mask], codebook.index_table(), codebook.bits)
 
 
-def decode_bitmap(data: Bytes, bits: int, code_bits: int, weights: int, zero_point: int) -> Bytes:
+def decode_bitmap(data: Bytes, bits: int, gap_bits: int, weights: int, zero_point: int) -> Bytes:
     """uint8 [weights]. Raises StreamError unless data are exactly codebook, bitmap and indices."""
-    begin = codebook_bytes(bits, code_bits)
+    begin = codebook_bytes(1 << bits, gap_bits)
     indices_at = begin + whole_bytes(weights)
     if indices_at > len(data):
         raise StreamError("its bitmap is cut off")
@@ -49,7 +49,7 @@ def decode_bitmap(data: Bytes, bits: int, code_bits: int, weights: int, zero_poi
     nonzeros = int(np.count_nonzero(mask))
     require_size(data, indices_at + whole_bytes(nonzeros * bits))
     codes = np.full(weights, zero_point, np.uint8)
-    codes[mask] = unpack_mapped(data[indices_at:], read_codebook(data, bits, code_bits), bits, nonzeros)
+    codes[mask] = unpack_mapped(data[indices_at:], read_codebook(data, 1 << bits, gap_bits), bits, nonzeros)
     return codes
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from dccdka.packing.choice import Encoding
 from dccdka.packing.encoding import Form, StreamError, decode, encode, plan
+from dccdka.packing.encoding.codebook import codebook_bytes
 from dccdka.packing.encoding.coded import Frequencies, decode_coded, frequencies
 from dccdka.packing.encoding.counting import stream_entropy
 
@@ -27,13 +28,13 @@ def skewed(weights: int, sparsity: float, symbols: int) -> np.ndarray:
 def test_the_stream_is_hardly_longer_than_the_entropy(sparsity, symbols):
     codes = skewed(20000, sparsity, symbols)
     planned = plan(codes, 0)[Encoding.CODED]
-    stream = planned.bytes - planned.codebook.size - 2 - (len(planned.frequencies.counts) + 1) // 2
+    stream = planned.bytes - planned.codebook.size - planned.frequencies.size
     # At the sparsest, 4096 leave too little for the frequencies of many symbols.
     assert stream <= 1.015 * stream_entropy(codes, 0) / 8 + 12
 
 
 @pytest.mark.parametrize("zeros", [0, 1, 5000])
-@pytest.mark.parametrize("n", [1, 2, 16, 64])
+@pytest.mark.parametrize("n", [1, 3, 15, 63])
 def test_frequencies_leave_no_symbol_empty(zeros, n):
     generator = np.random.default_rng(n)
     for index_counts in (np.zeros(n, np.int64), generator.integers(0, 2, n), generator.integers(0, 1000, n) ** 3):
@@ -41,6 +42,25 @@ def test_frequencies_leave_no_symbol_empty(zeros, n):
         assert chosen.are_valid
         assert chosen.cumulative[-1] == 4096
         assert len(chosen.cumulative) == n + 2
+
+
+def test_counts_are_stored_only_where_that_pays():
+    even, uneven = np.full(15, 100), np.array([2000] + 14 * [10])
+    assert frequencies(9000, even).size == 2
+    assert frequencies(9000, uneven).count_bits > 1
+    # What counts of 4 bits would save here, some 12 bits, is less than the 60 that they take.
+    assert frequencies(100, np.array([6, 1, 1] + 12 * [2])).size == 2
+
+
+@pytest.mark.parametrize("count_bits", range(5))
+def test_frequencies_are_the_formats(count_bits):
+    chosen = Frequencies(1000, np.arange(3).astype(np.uint8) % (1 << count_bits), count_bits)
+    quantities = [(2 + c % 2) << c // 2 for c in chosen.counts.tolist()]
+    widths = [3096 * sum(quantities[:i]) // sum(quantities) for i in range(4)]
+    assert chosen.cumulative.tolist() == [0, *(1000 + width for width in widths)]
+    packed = 1000 | count_bits << 12
+    fields = sum(c << count_bits * i for i, c in enumerate(chosen.counts.tolist()))
+    assert chosen.pack() == packed.to_bytes(2, "little") + fields.to_bytes((3 * count_bits + 7) // 8, "little")
 
 
 def test_a_stream_by_hand():
@@ -53,8 +73,8 @@ def test_a_stream_by_hand():
             state >>= 16
         state = (state // 2048 << 12) + state % 2048 + (2048 if code else 0)
     (word,) = words
-    data = bytes([7]) + struct.pack("<HBIH", 2048, 0, state, word)
-    np.testing.assert_array_equal(decode_coded(np.frombuffer(data, np.uint8), 0, 3, 16, 0), codes)
+    data = bytes([7]) + struct.pack("<HIH", 2048, state, word)
+    np.testing.assert_array_equal(decode_coded(np.frombuffer(data, np.uint8), 1, 0, 16, 0), codes)
 
 
 def encoded() -> tuple[np.ndarray, Form, np.ndarray]:
@@ -73,12 +93,26 @@ def test_another_number_of_weights_is_refused(weights):
 
 def test_frequencies_that_leave_a_symbol_empty_are_refused():
     _, form, data = encoded()
-    for zero in (0, 4095, 4096, 65535):
-        damaged = data.copy()
-        damaged[2:4] = np.frombuffer(struct.pack("<H", zero), np.uint8)
+    at = codebook_bytes(form.codes, form.gap_bits)
+    (packed,) = struct.unpack("<H", data[at : at + 2].tobytes())
+    for zero in (0, 4095):
         with pytest.raises(StreamError, match="symbol empty"):
-            decode(damaged, form, 0, (1, 1, 1, 300))
-    assert not Frequencies(0, np.zeros(1, np.uint8)).are_valid
+            decode(with_frequency(data, at, packed & ~4095 | zero), form, 0, (1, 1, 1, 300))
+    assert not Frequencies(0, np.zeros(1, np.uint8), 0).are_valid
+
+
+@pytest.mark.parametrize("count_bits", [5, 15])
+def test_counts_of_more_than_four_bits_are_refused(count_bits):
+    _, form, data = encoded()
+    at = codebook_bytes(form.codes, form.gap_bits)
+    with pytest.raises(StreamError, match="counts of"):
+        decode(with_frequency(np.pad(data, (0, len(data) % 2)), at, 1 | count_bits << 12), form, 0, (1, 1, 1, 300))
+
+
+def with_frequency(data, at, packed) -> np.ndarray:
+    damaged = data.copy()
+    damaged[at : at + 2] = np.frombuffer(struct.pack("<H", packed), np.uint8)
+    return damaged
 
 
 def test_a_few_bytes_cannot_claim_millions_of_weights():

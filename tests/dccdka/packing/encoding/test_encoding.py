@@ -10,6 +10,7 @@ from hypothesis.extra import numpy as arrays
 
 from dccdka.packing.choice import Encoding
 from dccdka.packing.encoding import Form, StreamError, decode, encode, plan, table_bytes
+from dccdka.packing.encoding.codebook import codebooks, read_codebook
 from dccdka.packing.encoding.counting import band_entries, magnitudes, nonzeros_by_filter, stream_entropy
 
 
@@ -29,7 +30,7 @@ def come_back(codes, zero_point) -> dict[Encoding, int]:
         np.testing.assert_array_equal(decode(data, planned.form, zero_point, codes.shape), codes)
         slack = 2 + len(data) // 5000 if encoding is Encoding.CODED else 0
         assert abs(len(data) - planned.bytes) <= slack
-        assert table_bytes(planned.form) <= len(data)
+        assert table_bytes(data, planned.form) <= len(data)
         sizes[encoding] = len(data)
     return sizes
 
@@ -60,27 +61,64 @@ def test_sparse_weights_leave_their_zeros_out():
     codes = np.full(1000, 7, np.uint8)
     codes[::5] = np.arange(200) % 15 + 20
     sizes = come_back(filters(codes), 7)
-    assert sizes[Encoding.BITMAP] == 16 * 6 // 8 + 125 + 100  # codes up to 34 take 6 bits
-    # 0.72 bits a weight for where, 0.2 x log2(15) for which; codebook, counts, frequency of zeros and state besides.
-    assert sizes[Encoding.CODED] == pytest.approx(1000 * (0.722 + 0.2 * 3.907) / 8 + 12 + 8 + 2 + 4, abs=3)
+    assert sizes[Encoding.BITMAP] == 1 + 125 + 100  # codes without gaps: the first
+    # 0.72 bits a weight for where, 0.2 x log2(15) for which; codebook, frequency of zeros and state besides.
+    assert sizes[Encoding.CODED] == pytest.approx(1000 * (0.722 + 0.2 * 3.907) / 8 + 1 + 2 + 4, abs=3)
 
 
 def test_dense_weights_need_no_bitmap():
     codes = np.tile(np.arange(0, 32, 2, dtype=np.uint8), 100)
-    assert come_back(filters(codes), 4)[Encoding.INDEXED] == 16 * 5 // 8 + 800
+    assert come_back(filters(codes), 4)[Encoding.INDEXED] == 1 + 2 + 800  # gaps of 1 bit
 
 
 @pytest.mark.parametrize("bits", range(1, 9))
-def test_where_every_code_is_used_the_indices_are_the_codes_and_there_is_no_codebook(bits):
+def test_codes_without_gaps_take_no_more_than_the_first(bits):
     codes = filters(np.tile(np.arange(1 << bits, dtype=np.uint8)[::-1], 64))
     form = plan(codes, 0)[Encoding.INDEXED].form
-    assert form == Form(Encoding.INDEXED, bits, bits)
-    assert come_back(codes, 0)[Encoding.INDEXED] == codes.size * bits // 8
+    assert form == Form(Encoding.INDEXED, bits)
+    assert come_back(codes, 0)[Encoding.INDEXED] == (bits < 8) + codes.size * bits // 8
+
+
+@pytest.mark.parametrize(("gaps", "gap_bits"), [([1, 1, 1], 0), ([1, 2, 1], 1), ([1, 254], 8), ([9], 4)])
+def test_a_codebook_is_its_first_code_and_the_gaps(gaps, gap_bits):
+    codes = np.concatenate(([0], np.cumsum(gaps))).astype(np.uint8)
+    counts = np.bincount(codes, minlength=256) * 1000
+    sizes = [len(codes)]
+    (book, *_) = codebooks(counts, sizes)
+    assert (book.gap_bits, book.size) == (gap_bits, 1 + (gap_bits * len(gaps) + 7) // 8)
+    fields = sum(gap - 1 << gap_bits * i for i, gap in enumerate(gaps))
+    assert book.pack() == bytes([0]) + fields.to_bytes(book.size - 1, "little")
+    np.testing.assert_array_equal(read_codebook(np.frombuffer(book.pack(), np.uint8), len(codes), gap_bits), codes)
+
+
+def test_codes_ascend_modulo_256():
+    codes = read_codebook(np.array([250, 0b0101], np.uint8), 4, 2)
+    assert codes.tolist() == [250, 252, 254, 255]
+    assert read_codebook(np.array([254], np.uint8), 4, 0).tolist() == [254, 255, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("form", "possible"),
+    [
+        (Form(Encoding.INDEXED, 0), False),
+        (Form(Encoding.INDEXED, 7, 8), True),
+        (Form(Encoding.INDEXED, 7, 9), False),
+        (Form(Encoding.INDEXED, 8, 0), True),
+        (Form(Encoding.INDEXED, 8, 1), False),
+        (Form(Encoding.INDEXED, 9, 0), False),
+        (Form(Encoding.BITMAP, 0, 3), True),
+        (Form(Encoding.CODED, 0), False),
+        (Form(Encoding.CODED, 6, 8), True),
+        (Form(Encoding.CODED, 7), False),
+    ],
+)
+def test_forms_that_the_format_has(form, possible):
+    assert form.is_possible == possible
 
 
 def test_a_codebook_that_saves_less_than_it_takes_is_left_out():
-    codes = filters(np.arange(100) + 130)
-    assert plan(codes, 130)[Encoding.INDEXED].form.bits == 8
+    codes = filters(np.arange(100) * 2 + 30)
+    assert plan(codes, 30)[Encoding.INDEXED].form.bits == 8
 
 
 @pytest.mark.parametrize("sparsity", [0.0, 0.7])
@@ -93,7 +131,7 @@ def test_weights_beyond_one_chunk_come_back(sparsity):
     assert sizes[Encoding.CODED] < min(sizes[e] for e in sizes if e is not Encoding.CODED)
 
 
-@pytest.mark.parametrize(("nonzero", "codebook_bytes"), [(0, 0), (1, 1)])
+@pytest.mark.parametrize(("nonzero", "codebook_bytes"), [(0, 1), (1, 1)])
 def test_a_single_nonzero_value_takes_a_bit_a_weight(nonzero, codebook_bytes):
     codes = np.zeros(800, np.uint8)
     codes[:nonzero] = 9
