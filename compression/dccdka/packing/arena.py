@@ -37,12 +37,6 @@ class ArenaPlan:
         """Lowest offset of so much scratch."""
         return _lowest_gap(size, self.taken[operator])
 
-    def largest_scratch(self, operator: int, arena_bytes: int) -> int:
-        """That an arena of this size leaves in one piece; it holds all tensors."""
-        begins = [0, *(end for _, end in self.taken[operator])]
-        ends = [*(begin for begin, _ in self.taken[operator]), arena_bytes]
-        return max(end - begin for begin, end in zip(begins, ends, strict=True))
-
     def arena_bytes(self, scratch: Mapping[int, int]) -> int:
         """Of tensors and scratch, given by operator."""
         ends = (self.scratch_at(i, size) + up(size, ALIGNMENT) for i, size in scratch.items() if size)

@@ -1,29 +1,33 @@
-"""Which kernel and which encoding each convolution gets: the cheapest by estimate that memory and storage allow.
+"""Which kernel and which encoding each convolution gets, chosen for the whole network at once.
 
-Storage comes first: encodings within 2% of a layer's smallest are alike, others are out. Memory and time weigh alike:
-the arena is what makes the product of its size and of the whole estimate least. So scratch takes what is free beside
-the tensors, and goes beyond it only where the network becomes faster by a larger share than the arena grows by.
+Storage comes first. A set of encodings takes what the smallest of them take, layer by layer, and its decoders, which
+are flash as well; sets within 2% of the smallest are alike, others are out, and a layer has one of those within 2% of
+its smallest in the set.
+
+Among what is left flash, memory and time weigh alike: what is made least is the product of all flash (stored weights,
+runtime, and the kernels and decoders that are linked), of the arena and of the estimated time. So a kernel is linked,
+and the arena grows, only where the network becomes faster by a larger share than flash or arena grow by. All sets of
+kernels are tried, each in arenas of rising size: what one layer needs is there for all others too.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import chain, combinations
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dccdka.lowering.graph import Convolution, IntegerGraph
+from dccdka.lowering.graph import Convolution
 from dccdka.packing.arena import ArenaPlan
 from dccdka.packing.choice import Encoding, Kernel, KernelChoice
-from dccdka.packing.costs import KernelCosts
-from dccdka.packing.encoding import PlannedWeights, plan
-from dccdka.packing.encoding.counting import band_entries, magnitudes, nonzeros_by_filter
+from dccdka.packing.costs import DECODED, CodeSizes, KernelCosts
 from dccdka.packing.errors import PackingError
-from dccdka.packing.kernels import MAX_MAGNITUDE, NARROW_SUMS, Shape, refusal, scratch_bytes
-from dccdka.packing.work import layer_of
+from dccdka.packing.layout import ALIGNMENT, up
+from dccdka.packing.workload import Workload
 
 # Called with the index of a convolution in the graph, itself and what is feasible for it.
 Choose = Callable[[int, Convolution, Sequence[KernelChoice]], KernelChoice]
@@ -31,121 +35,150 @@ Choose = Callable[[int, Convolution, Sequence[KernelChoice]], KernelChoice]
 _ALIKE = 1.02
 _ARENA_STEP, _LARGEST_ARENA = 1.03, 2.0  # of what is tried, as shares of what the tensors need
 
+_WAYS = tuple((kernel, encoding) for kernel in Kernel for encoding in kernel.encodings)
+
+_Floats = NDArray[np.float64]
+_Integers = NDArray[np.int64]
+_T = TypeVar("_T")
+
 
 @dataclass(frozen=True, eq=False)
-class Workload:
-    """A convolution as the choice sees it. forms: by encoding; counts are by filter."""
+class _Front:
+    """A layer by one kernel and one encoding: the choices that no other of them beats in both arena and time.
 
-    shape: Shape
-    forms: dict[Encoding, PlannedWeights]
-    nonzeros: NDArray[np.int64]
-    entries: NDArray[np.int64]
-    magnitude: int
+    arenas: up to the end of the scratch, in bytes, ascending; times: descending.
+    """
 
-    def feasible(self, encodings: Collection[Encoding] = tuple(Encoding)) -> Iterator[KernelChoice]:
-        """Everything that the format allows of these encodings, of filters and rows at once a few sizes each."""
-        for kernel in Kernel:
-            if kernel in NARROW_SUMS and self.magnitude > MAX_MAGNITUDE:
-                continue
-            many_filters, many_rows = kernel in (Kernel.TILE, Kernel.BAND), kernel in (Kernel.BAND, Kernel.DEPTHWISE)
-            filters = _parts(self.shape.filters, 2 if kernel is Kernel.TILE else 1) if many_filters else [1]
-            rows = _parts(self.shape.output[0], 1) if many_rows else [1]
-            taken = [encoding for encoding in kernel.encodings if encoding in encodings and encoding in self.forms]
-            for encoding, filters_at_once, rows_at_once in product(taken, filters, rows):
-                choice = KernelChoice(kernel, encoding, filters_at_once, rows_at_once)
-                if refusal(choice, self.shape) is None:
-                    yield choice
-
-    def check(self, name: str, choice: KernelChoice) -> None:
-        """Raises PackingError, beginning with the name, where the choice is not feasible."""
-        why = refusal(choice, self.shape)
-        if why is None and choice.encoding not in self.forms:
-            why = f"its weights cannot be {choice.encoding.name}"
-        if why is None and choice.kernel in NARROW_SUMS and self.magnitude > MAX_MAGNITUDE:
-            why = f"its weights are too large for {choice.kernel.name}"
-        if why is not None:
-            raise PackingError(f"{name}: {why}")
-
-    def small_encodings(self) -> list[Encoding]:
-        """Those whose size is about that of the smallest."""
-        most = _ALIKE * min(form.bytes for form in self.forms.values())
-        return [encoding for encoding, form in self.forms.items() if form.bytes <= most]
-
-    def scratch(self, choice: KernelChoice) -> int:
-        return scratch_bytes(choice, self.shape, self.nonzeros, self.entries)
+    choices: list[KernelChoice]
+    arenas: _Integers
+    times: _Floats
 
 
-@dataclass(frozen=True)
-class _Candidate:
-    choice: KernelChoice
-    cost: float
-    scratch: int
-
-
-def workload_of(graph: IntegerGraph, operator: Convolution) -> Workload:
-    image, output = graph.tensors[operator.input], graph.tensors[operator.output]
-    read = (1, 1, image.elements) if operator.flatten_input else (image.height, image.width, image.channels)
-    zero_point = operator.weight_zero_point
-    return Workload(
-        Shape(read, (output.height, output.width, output.channels), operator.window, operator.groups,
-              operator.flatten_input),
-        plan(operator.codes, zero_point),
-        nonzeros_by_filter(operator.codes, zero_point),
-        band_entries(operator.codes, zero_point),
-        int(magnitudes(operator.codes, zero_point).max()),
-    )  # fmt: skip
-
-
-def choose_kernels(
-    graph: IntegerGraph, workloads: dict[int, Workload], plan: ArenaPlan, costs: KernelCosts
-) -> dict[int, KernelChoice]:
+def choose_kernels(workloads: Mapping[int, Workload], plan: ArenaPlan, costs: KernelCosts) -> dict[int, KernelChoice]:
     """By index of the convolution, as the workloads are. Raises PackingError where no kernel takes one."""
-    candidates = {i: _candidates(graph, i, own, costs) for i, own in workloads.items()}
-    best: tuple[float, dict[int, KernelChoice]] = math.inf, {}
-    limit = float(plan.bytes)
-    while limit <= _LARGEST_ARENA * plan.bytes:
-        chosen = {i: _cheapest(own, plan.largest_scratch(i, int(limit))) for i, own in candidates.items()}
-        arena = plan.arena_bytes({i: candidate.scratch for i, candidate in chosen.items()})
-        weight = arena * sum(candidate.cost for candidate in chosen.values())
-        if weight < best[0]:
-            best = weight, {i: candidate.choice for i, candidate in chosen.items()}
-        limit *= _ARENA_STEP
-    return best[1]
+    if not workloads:
+        return {}
+    sizes = np.array([_sizes(i, own) for i, own in workloads.items()], np.float64)
+    small = {encodings: _alike(sizes, encodings) for encodings in _small_sets(sizes, costs.code)}
+    worth = np.any(list(small.values()), axis=0)
+    fronts = [
+        _fronts(i, own, {e for e in Encoding if worth[layer, e]}, plan, costs)
+        for layer, (i, own) in enumerate(workloads.items())
+    ]
+    search = _Search(fronts, sizes, plan.bytes)
+    best: tuple[float, list[KernelChoice]] = math.inf, []
+    for encodings, alike in small.items():
+        for kernels in _subsets(search.kernels):
+            found = search.least_product(kernels, alike, costs.code.of(kernels, encodings))
+            best = min(best, found, key=lambda one: one[0])
+    return dict(zip(workloads, best[1], strict=True))
 
 
-def _candidates(graph: IntegerGraph, index: int, workload: Workload, costs: KernelCosts) -> list[_Candidate]:
-    """Those that no other beats in both cost and scratch, the cheapest first."""
-    operator = graph.operators[index]
-    assert isinstance(operator, Convolution)
-    layer = layer_of(graph, operator)
-    feasible = list(workload.feasible(workload.small_encodings())) or list(workload.feasible())
-    if not feasible:
+class _Search:
+    """times, arenas [layers, ways, limits]: of the fastest choice that fits an arena of each size, infinite if none."""
+
+    def __init__(self, fronts: list[dict[tuple[Kernel, Encoding], _Front]], sizes: _Floats, tensor_bytes: int) -> None:
+        self._fronts, self._tensor_bytes = fronts, tensor_bytes
+        self._sizes = sizes[:, [encoding for _, encoding in _WAYS]]
+        least = max(int(front.arenas[0]) for own in fronts for front in own.values())
+        self._limits = _limits(tensor_bytes, least)
+        shape = len(fronts), len(_WAYS), len(self._limits)
+        self._times, self._arenas = np.full(shape, np.inf), np.full(shape, np.inf)
+        for layer, own in enumerate(fronts):
+            for way, front in own.items():
+                fits = self._limits >= front.arenas[0]
+                at = np.searchsorted(front.arenas, self._limits[fits], side="right") - 1
+                self._times[layer, _WAYS.index(way), fits] = front.times[at]
+                self._arenas[layer, _WAYS.index(way), fits] = front.arenas[at]
+
+    @property
+    def kernels(self) -> list[Kernel]:
+        """Those that some layer could use."""
+        return sorted({kernel for own in self._fronts for kernel, _ in own})
+
+    def least_product(
+        self, kernels: Collection[Kernel], encodings: NDArray[np.bool_], code_bytes: int
+    ) -> tuple[float, list[KernelChoice]]:
+        """Of flash, arena and time, and the layers' choices; infinite where some layer has none.
+
+        encodings: which a layer may have, [layers, 4].
+        """
+        allowed = encodings[:, [e for _, e in _WAYS]] & np.array([kernel in kernels for kernel, _ in _WAYS])
+        times = np.where(allowed[:, :, np.newaxis], self._times, np.inf)
+        ways = times.argmin(axis=1, keepdims=True)
+        time = np.take_along_axis(times, ways, axis=1).sum(axis=(0, 1))
+        arena = np.take_along_axis(self._arenas, ways, axis=1).max(axis=(0, 1), initial=self._tensor_bytes)
+        flash = code_bytes + np.take_along_axis(self._sizes, ways[:, 0], axis=1).sum(axis=0)
+        product = flash * arena * time
+        at = int(product.argmin())
+        if not np.isfinite(product[at]):
+            return math.inf, []
+        return float(product[at]), [
+            self._choice(own, _WAYS[way], int(self._limits[at]))
+            for own, way in zip(self._fronts, ways[:, 0, at], strict=True)
+        ]
+
+    @staticmethod
+    def _choice(
+        fronts: dict[tuple[Kernel, Encoding], _Front], way: tuple[Kernel, Encoding], limit: int
+    ) -> KernelChoice:
+        front = fronts[way]
+        return front.choices[int(np.searchsorted(front.arenas, limit, side="right")) - 1]
+
+
+def _sizes(index: int, workload: Workload) -> list[float]:
+    """Bytes of the weights by encoding, infinite where no kernel takes them so. Raises PackingError."""
+    possible = {choice.encoding for choice in workload.feasible()}
+    if not possible:
         raise PackingError(
             f"operator {index}: no kernel takes it: kernel width, with its dilation, x channels is too large; "
             "narrow the layer"
         )
-    candidates = [_Candidate(choice, costs.estimate(choice, layer), workload.scratch(choice)) for choice in feasible]
-    beaten = math.inf
-    front = []
-    for candidate in sorted(candidates, key=lambda c: (c.cost, c.scratch)):
-        if candidate.scratch < beaten:
-            front.append(candidate)
-            beaten = candidate.scratch
-    return front
+    return [workload.forms[encoding].bytes if encoding in possible else math.inf for encoding in Encoding]
 
 
-def _cheapest(front: list[_Candidate], free: int) -> _Candidate:
-    """The cheapest whose scratch fits into so many bytes, or else the one with least."""
-    return next((candidate for candidate in front if candidate.scratch <= free), front[-1])
+def _small_sets(sizes: _Floats, code: CodeSizes) -> list[tuple[Encoding, ...]]:
+    """Of encodings, RAW in each: those whose weights and decoders take about the least."""
+    sets = [(Encoding.RAW, *others) for others in _subsets(DECODED)]
+    flash = [code.of((), own) - code.runtime + sizes[:, own].min(axis=1).sum() for own in sets]
+    return [own for own, size in zip(sets, flash, strict=True) if size <= _ALIKE * min(flash)]
 
 
-def _parts(whole: int, multiple: int) -> list[int]:
-    """Sizes of equal parts of the whole, in multiples: about two for each halving, the whole itself first."""
-    sizes = {whole: None}
-    step = 2
-    while step <= whole:
-        for parts in (step, step * 3 // 2):
-            size = -(-whole // parts)
-            sizes[min(whole, -(-size // multiple) * multiple)] = None
-        step *= 2
-    return list(sizes)
+def _alike(sizes: _Floats, encodings: Sequence[Encoding]) -> NDArray[np.bool_]:
+    """Which of them are about as small as a layer's smallest, [layers, 4]."""
+    own = np.full_like(sizes, np.inf)
+    own[:, encodings] = sizes[:, encodings]
+    return np.isfinite(own) & (own <= _ALIKE * own.min(axis=1, keepdims=True))
+
+
+def _fronts(
+    index: int, workload: Workload, encodings: Collection[Encoding], plan: ArenaPlan, costs: KernelCosts
+) -> dict[tuple[Kernel, Encoding], _Front]:
+    """By kernel and encoding; those that are not feasible are missing."""
+    layer = workload.layer
+    found: dict[tuple[Kernel, Encoding], list[tuple[int, float, KernelChoice]]] = {}
+    for choice in workload.feasible(encodings):
+        scratch = workload.scratch(choice)
+        arena = plan.scratch_at(index, scratch) + up(scratch, ALIGNMENT) if scratch else 0
+        found.setdefault((choice.kernel, choice.encoding), []).append((arena, costs.estimate(choice, layer), choice))
+    return {way: _front(own) for way, own in found.items()}
+
+
+def _front(found: Iterable[tuple[int, float, KernelChoice]]) -> _Front:
+    kept: list[tuple[int, float, KernelChoice]] = []
+    for one in sorted(found, key=lambda one: one[:2]):
+        if not kept or one[1] < kept[-1][1]:
+            kept.append(one)
+    arenas, times, choices = zip(*kept, strict=True)
+    return _Front(list(choices), np.array(arenas, np.int64), np.array(times, np.float64))
+
+
+def _limits(tensor_bytes: int, least: int) -> _Integers:
+    """Sizes of the arena to try, from the tensors' own; in the largest each layer has room for every kernel."""
+    largest = max(_LARGEST_ARENA * tensor_bytes, least)
+    steps = math.ceil(math.log(largest / tensor_bytes, _ARENA_STEP)) + 1
+    return np.ceil(np.geomspace(tensor_bytes, largest, steps)).astype(np.int64)
+
+
+def _subsets(whole: Sequence[_T]) -> Iterator[tuple[_T, ...]]:
+    return chain.from_iterable(combinations(whole, size) for size in range(len(whole) + 1))

@@ -11,12 +11,13 @@ import numpy as np
 from dccdka.lowering.graph import Convolution, IntegerGraph
 from dccdka.packing import layout
 from dccdka.packing.arena import plan_arena
-from dccdka.packing.choosing import Choose, choose_kernels, workload_of
+from dccdka.packing.choosing import Choose, choose_kernels
 from dccdka.packing.costs import KernelCosts, packaged_costs
 from dccdka.packing.errors import PackingError
 from dccdka.packing.fields import FieldWriter
 from dccdka.packing.fusion import fuse_residuals
 from dccdka.packing.overflow import check_sums
+from dccdka.packing.workload import workload_of
 from dccdka.packing.writing import convolution_record, operator_record, tensor_record
 
 
@@ -45,7 +46,7 @@ def pack(graph: IntegerGraph, costs: KernelCosts | None = None, choose: Choose |
     }
     plan = plan_arena(graph)
     if choose is None:
-        choices = choose_kernels(graph, workloads, plan, costs or packaged_costs())
+        choices = choose_kernels(workloads, plan, costs or packaged_costs())
     else:
         choices = {i: choose(i, _convolution(graph, i), list(own.feasible())) for i, own in workloads.items()}
     for i, choice in choices.items():

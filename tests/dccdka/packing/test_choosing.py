@@ -1,9 +1,10 @@
-"""The cheapest kernel that memory and storage allow."""
+"""Kernels and encodings for the whole network, by flash, memory and time."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -12,11 +13,14 @@ from dccdka.lowering.graph import Convolution, IntegerGraph, Pad, Requantisation
 from dccdka.packing import PackingError, pack, read_artifact
 from dccdka.packing.arena import plan_arena
 from dccdka.packing.choice import Encoding, Kernel, KernelChoice
-from dccdka.packing.choosing import choose_kernels, workload_of
-from dccdka.packing.costs import packaged_costs
+from dccdka.packing.choosing import choose_kernels
+from dccdka.packing.costs import DECODED, CodeSizes, packaged_costs
 from dccdka.packing.kernels import refusal
+from dccdka.packing.sizes import artifact_sizes
 from dccdka.packing.work import Layer
+from dccdka.packing.workload import workload_of
 
+NO_CODE = CodeSizes(0, dict.fromkeys(Kernel, 0), dict.fromkeys(DECODED, 0))
 SAME = Window((3, 3), (1, 1), (1, 1))
 
 
@@ -35,6 +39,7 @@ class Costs:
     """What a choice costs, whatever the layer: as much as KernelCosts that the packer asks of it."""
 
     of: Callable[[KernelChoice], float]
+    code: CodeSizes = field(default=NO_CODE)
 
     def estimate(self, choice: KernelChoice, layer: Layer) -> float:
         return self.of(choice)
@@ -70,17 +75,82 @@ def test_of_encodings_that_take_alike_the_one_that_is_cheaper_to_decode_is_taken
         assert chosen(graph, only(encoding, "encoding")).encoding is encoding
 
 
+def two_layers(small: tuple[int, int, int]) -> IntegerGraph:
+    """Dense 3 x 3 layers of 8 bits: the first of few filters on the small image, the second of many on a larger one."""
+    generator = np.random.default_rng(0)
+    first, second = layer(filters=16, image=small).operators[0], layer(filters=64).operators[0]
+    assert isinstance(first, Convolution) and isinstance(second, Convolution)
+    codes = generator.integers(0, 256, (64, 3, 3, 16)).astype(np.uint8)
+    tensors = (Tensor(*small, 1.0, 0), Tensor(*small[:2], 16, 1.0, 0), Tensor(*small[:2], 64, 1.0, 0))
+    return IntegerGraph(tensors, (first, replace(second, input=1, output=2, codes=codes)), 0, 2)
+
+
+def test_a_decoder_counts_as_storage():
+    """RAW fills rows of 9 weights up to 12: more than INDEXED takes for the layer, but less than its decoder."""
+    graph = two_layers((8, 8, 3))
+    first = graph.operators[0]
+    assert isinstance(first, Convolution)
+    forms = workload_of(graph, first).forms
+    assert forms[Encoding.RAW].bytes > 1.3 * forms[Encoding.INDEXED].bytes
+    indexed_is_free = Costs(lambda choice: 1 if choice.encoding is Encoding.INDEXED else 2)
+    artifact = read_artifact(pack(graph, indexed_is_free))
+    assert artifact.choices[0].encoding is Encoding.INDEXED
+    decoders = replace(NO_CODE, encodings=dict.fromkeys(DECODED, 700))
+    artifact = read_artifact(pack(graph, replace(indexed_is_free, code=decoders)))
+    assert [choice.encoding for choice in artifact.choices] == [Encoding.RAW, Encoding.RAW]
+
+
+def test_a_kernel_is_linked_where_the_network_becomes_faster_by_more_than_flash_grows_by():
+    graph = layer(sparsity=0.8, codes=16)
+    stored = artifact_sizes(read_artifact(pack(graph, only(Kernel.BAND, "kernel"))))
+    weights = stored.stream + stored.tables
+
+    def kernel(band_code: int) -> Kernel:
+        code = CodeSizes(1000, {**NO_CODE.kernels, Kernel.TILE: 500, Kernel.BAND: band_code}, NO_CODE.encodings)
+        # Scratch grows by a known share, so that only flash is left to decide.
+        times = {Kernel.TILE: 1.0, Kernel.BAND: 0.8}
+        return chosen(roomy(graph), Costs(lambda choice: times.get(choice.kernel, 99.0), code)).kernel
+
+    limit = round(1.25 * (weights + 1500) - weights - 1000)
+    assert kernel(limit - 20) is Kernel.BAND
+    assert kernel(limit + 20) is Kernel.TILE
+
+
+def test_no_other_choice_for_all_layers_together_is_better_by_more_than_a_step_of_the_arena():
+    graph = two_layers((6, 6, 4))
+    costs = packaged_costs()
+    plan = plan_arena(graph)
+    workloads = {i: workload_of(graph, operator) for i, operator in enumerate(graph.operators)}
+
+    def weight(choices: dict[int, KernelChoice]) -> float:
+        arena = plan.arena_bytes({i: workloads[i].scratch(choice) for i, choice in choices.items()})
+        time = sum(costs.estimate(choice, workloads[i].layer) for i, choice in choices.items())
+        parts = {choice.kernel for choice in choices.values()}, {choice.encoding for choice in choices.values()}
+        weights = sum(workloads[i].forms[choice.encoding].bytes for i, choice in choices.items())
+        return (costs.code.of(*parts) + weights) * arena * time
+
+    found = choose_kernels(workloads, plan, costs)
+    encodings = {choice.encoding for choice in found.values()}
+    ways = product(*(list(workloads[i].feasible(encodings)) for i in workloads))
+    best = min(weight(dict(enumerate(way))) for way in ways)
+    assert best <= weight(found) <= 1.03 * best
+
+
+def roomy(graph: IntegerGraph) -> IntegerGraph:
+    """With a large tensor that is not needed beside the layer and leaves room for any scratch."""
+    output = graph.tensors[1]
+    tensors = (*graph.tensors, Tensor(80, 80, output.channels, 1.0, 0))
+    return replace(graph, tensors=tensors, operators=(*graph.operators, Pad(1, 2, 0, 0)), output=2)
+
+
 def test_scratch_takes_what_is_free():
     costs = Costs(lambda choice: 1e9 if choice.kernel is not Kernel.BAND else 1 / choice.filters_at_once)
-    small = layer(sparsity=0.8, codes=16, filters=64, image=(4, 4, 16))
-    # A large tensor that is not needed beside the layer leaves room for all filters at once.
-    roomy = replace(small, tensors=(*small.tensors, Tensor(80, 80, 64, 1.0, 0)), output=2)
-    roomy = replace(roomy, operators=(*small.operators, Pad(1, 2, 0, 0)))
-    assert chosen(roomy, costs).filters_at_once == 64
-    assert read_artifact(pack(roomy, costs)).arena_bytes == plan_arena(roomy).bytes
+    graph = roomy(layer(sparsity=0.8, codes=16, filters=64, image=(4, 4, 16)))
+    assert chosen(graph, costs).filters_at_once == 64
+    assert read_artifact(pack(graph, costs)).arena_bytes == plan_arena(graph).bytes
 
 
-def test_the_arena_grows_only_where_the_network_becomes_faster_by_more():
+def test_the_arena_grows_only_where_the_network_becomes_faster_by_a_larger_share():
     graph = layer(sparsity=0.8, codes=16)
 
     def packed(band: float):
@@ -128,7 +198,7 @@ def test_what_no_kernel_takes_is_refused():
     dilated = Convolution(0, 1, wide, 1, False, codes, 0, scaling)
     graph = IntegerGraph((image, output), (dilated,), 0, 1)
     with pytest.raises(PackingError, match="operator 0: no kernel takes it"):
-        choose_kernels(graph, {0: workload_of(graph, dilated)}, plan_arena(graph), packaged_costs())
+        choose_kernels({0: workload_of(graph, dilated)}, plan_arena(graph), packaged_costs())
 
 
 def test_a_choice_that_is_not_feasible_is_refused():
