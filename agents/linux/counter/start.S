@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Start of the instruction counter on QEMU's "virt" machine: one Cortex-A53 at EL1, MMU and caches off.
+ * Start of the instruction counter on QEMU's "virt" machine: one Cortex-A53 at EL1. RAM is normal memory, as it is
+ * under Linux, so that the runtime may load words from any address; everything else is device memory.
  */
     .section .text.start, "ax"
     .global _start
@@ -12,6 +13,19 @@ _start:
     msr     cpacr_el1, x0
     adr     x0, vectors
     msr     vbar_el1, x0
+    ldr     x0, =0x00ff                 /* MAIR_EL1: 0 is normal memory, written back; 1 is device memory */
+    msr     mair_el1, x0
+    ldr     x0, =0x803520               /* TCR_EL1: 32 bits of address by TTBR0 alone, pages of 4 KiB */
+    msr     tcr_el1, x0
+    adr     x0, translations
+    msr     ttbr0_el1, x0
+    isb
+    mrs     x0, sctlr_el1
+    bic     x0, x0, #(1 << 1)           /* A: no alignment checks */
+    orr     x0, x0, #(1 << 0)           /* M: MMU */
+    orr     x0, x0, #(1 << 2)           /* C and I: caches */
+    orr     x0, x0, #(1 << 12)
+    msr     sctlr_el1, x0
     isb
     ldr     x0, =stack_top
     mov     sp, x0
@@ -44,3 +58,10 @@ vectors:
     mrs     x2, far_el1
     b       faulted
     .endr
+
+    /* Each GiB of the lower 4 as it lies: UART and flash, RAM, nothing. */
+    .balign 4096
+translations:
+    .quad   0x00000405
+    .quad   0x40000701
+    .quad   0, 0

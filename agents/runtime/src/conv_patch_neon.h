@@ -27,7 +27,7 @@ static inline int8x8_t dcc_patch_eight(
 }
 
 /* 4 inputs of 4 pixels, and then 4 more unless they lie behind the row. */
-static inline void dcc_patch_eights(const int8x8_t of[4], int16_t *to, int both, int32x4_t sums[4]) {
+DCC_NEON_INLINE void dcc_patch_eights(const int8x8_t of[4], int16_t *to, int both, int32x4_t sums[4]) {
     int16x8_t wide[4];
     int16x8x2_t even;
     int16x8x2_t odd;

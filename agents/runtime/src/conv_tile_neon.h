@@ -13,7 +13,7 @@ typedef struct {
     int32x4_t of[DCC_TILE_PIXELS][2];
 } dcc_tile_accumulators;
 
-static inline void dcc_tile_multiply(
+DCC_NEON_INLINE void dcc_tile_multiply(
     dcc_tile_accumulators *sums, int16x4_t first, int16x4_t second, int16x4_t x) {
     sums->of[0][0] = vmlal_lane_s16(sums->of[0][0], first, x, 0);
     sums->of[0][1] = vmlal_lane_s16(sums->of[0][1], second, x, 0);
@@ -26,7 +26,7 @@ static inline void dcc_tile_multiply(
 }
 
 /* 4 inputs. first, second: codes of 4 filters for each. */
-static inline void dcc_tile_four(
+DCC_NEON_INLINE void dcc_tile_four(
     dcc_tile_accumulators *sums, int8x16_t first, int8x16_t second, const int16_t *x) {
     const int16x8_t first_low = vmovl_s8(vget_low_s8(first));
     const int16x8_t second_low = vmovl_s8(vget_low_s8(second));
@@ -41,7 +41,7 @@ static inline void dcc_tile_four(
 }
 
 /* Two pairs' codes, a pair in 16 bits, one after the other for each input; signed. */
-static inline int8x16x2_t dcc_tile_zip(uint8x16_t pair, uint8x16_t next) {
+DCC_NEON_INLINE int8x16x2_t dcc_tile_zip(uint8x16_t pair, uint8x16_t next) {
     const uint8x16_t flip = vreinterpretq_u8_u16(vdupq_n_u16(0x80u));
     const int16x8x2_t both = vzipq_s16(
         vreinterpretq_s16_u8(veorq_u8(pair, flip)), vreinterpretq_s16_u8(veorq_u8(next, flip)));
@@ -54,7 +54,7 @@ static inline int8x16x2_t dcc_tile_zip(uint8x16_t pair, uint8x16_t next) {
 static inline uint8x16_t dcc_tile_half(const uint8_t *codes) { return vcombine_u8(vld1_u8(codes), vdup_n_u8(0u)); }
 
 /* codes: of 4 pairs. */
-static inline dcc_tile_accumulators dcc_tile_sums(const dcc_patch *patch, const uint8_t *const codes[4]) {
+DCC_NEON_INLINE dcc_tile_accumulators dcc_tile_sums(const dcc_patch *patch, const uint8_t *const codes[4]) {
     const int32_t *const start = (const int32_t *)(const void *)(patch->words + DCC_TILE_PIXELS);
     const int16_t *x = (const int16_t *)(const void *)(patch->words + DCC_PATCH_START);
     const uint8_t *a = codes[0];

@@ -14,6 +14,9 @@
 #include <arm_neon.h>
 #include <string.h>
 
+/* What has to stay in registers. */
+#define DCC_NEON_INLINE __attribute__((always_inline)) static inline
+
 typedef struct {
     int32x4_t left; /* accumulator shift */
     int32x4_t right; /* fraction bits, negative as what follows */
