@@ -49,7 +49,7 @@ _REGISTER = re.compile(r"\b(?:r\d+|sl|fp|ip|sp|lr|pc)\b")
 
 def cycles(instructions: Mapping[int, Instruction], blocks: Iterable[Block]) -> int:
     """Of all the blocks. Raises KernelBenchmarkError for an instruction that has no price here, such as the FPU's."""
-    return sum(_cycles_of(_within(instructions, block), block) for block in blocks)
+    return sum(_cycles_of(_within(instructions, block), block, instructions.get(block.end)) for block in blocks)
 
 
 def straight_line_cycles(sequence: Sequence[Instruction]) -> int:
@@ -68,8 +68,11 @@ def _within(instructions: Mapping[int, Instruction], block: Block) -> list[Instr
     return found
 
 
-def _cycles_of(sequence: Sequence[Instruction], block: Block) -> int:
+def _cycles_of(sequence: Sequence[Instruction], block: Block, behind: Instruction | None) -> int:
+    """behind: the instruction at the end of the block. QEMU also ends blocks where nothing branches."""
     straight = block.executions * straight_line_cycles(sequence)
+    if behind is not None:
+        straight += (block.executions - block.departures) * _paired(sequence[-1], behind)
     refills = block.departures * _refill(sequence[-1])
     return straight + refills + block.arrivals * _unaligned_target(sequence[0]) + block.misaligned
 

@@ -97,6 +97,13 @@ static void on_access(unsigned int vcpu_index, qemu_plugin_meminfo_t info, uint6
     }
 }
 
+/* Of a Thumb instruction, in bytes. qemu_plugin_insn_size is too large for one behind which QEMU has looked whether the
+ * next one crosses a page. */
+static unsigned size_of(const struct qemu_plugin_insn *insn) {
+    const uint8_t *const bytes = qemu_plugin_insn_data(insn);
+    return bytes[1] >> 3 >= 0x1d ? 4 : 2;
+}
+
 static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb) {
     block *const new = calloc(1, sizeof *new);
     (void)id;
@@ -111,7 +118,7 @@ static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb) {
             new->hides_begin |= address == begin_at;
             new->hides_end |= address == end_at;
         }
-        new->end = address + qemu_plugin_insn_size(insn);
+        new->end = address + size_of(insn);
         qemu_plugin_register_vcpu_mem_cb(insn, on_access, QEMU_PLUGIN_CB_NO_REGS, QEMU_PLUGIN_MEM_RW, new);
     }
     new->next = blocks;
