@@ -10,10 +10,11 @@ from dccdka.packing.layout import MAX_SCALING_SHIFT
 
 def write_scaling(fields: FieldWriter, name: str, scaling: Scaling) -> None:
     """Raises PackingError, beginning with the name, where a shift does not fit."""
-    p, k = scaling.accumulator_shift, scaling.fraction_bits
-    if not (0 <= p <= MAX_SCALING_SHIFT and 0 <= k <= MAX_SCALING_SHIFT):
-        raise PackingError(f"{name}: a scaling of shifts {p} and {k}; the artifact format has 0 to {MAX_SCALING_SHIFT}")
-    fields.u8(p | k << 4)
+    for shift in (scaling.accumulator_shift, scaling.fraction_bits):
+        if not 0 <= shift <= MAX_SCALING_SHIFT:
+            message = f"a size exceeds the artifact format's fields: shift of {shift}, at most {MAX_SCALING_SHIFT}"
+            raise PackingError(f"{name}: {message}")
+    fields.u8(scaling.accumulator_shift | scaling.fraction_bits << 4)
 
 
 def read_scaling(fields: FieldReader) -> Scaling:

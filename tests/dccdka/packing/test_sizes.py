@@ -29,12 +29,12 @@ def test_a_narrow_layer_with_a_bitmap():
     sizes = packed(8, KernelChoice(Kernel.GENERAL, Encoding.BITMAP))
     (layer,) = sizes.layers
     assert layer.entropy == pytest.approx((6 * np.log2(8 / 6) + 2 * np.log2(8)) / 8)
-    assert (layer.weights, layer.tables, layer.stream, layer.padding) == (8, 0, 2, 0)  # indices of 4 bits are the codes
+    assert (layer.weights, layer.tables, layer.stream, layer.padding) == (8, 1, 2, 0)  # codes from 7 on, without gaps
     assert layer.channels == (2 * (8 + 0 + 1) + 7) // 8  # mantissas, no exponent, a bias of 0 above its origin
     # Kind and tensors, window, groups, kernel, what is worked on at once, scaling, form, weights, size.
-    record = 3 + 1 + 1 + 1 + 3 + 2 + 2 + 2 + 1
+    record = 3 + 1 + 1 + 1 + 3 + 1 + 2 + 2 + 1
     assert sizes.records == BEFORE + record
-    assert sizes.total == sizes.records + 2 + layer.channels
+    assert sizes.total == sizes.records + 1 + 2 + layer.channels
     assert sizes.overhead == pytest.approx(sizes.total / layer.entropy - 1)
 
 
