@@ -195,7 +195,7 @@ MAX_POOL = graph_of(MaxPool(0, 1, Window((3, 3), (2, 2), (1, 1))), IMAGE, Tensor
 DILATED = convolution(Window((2, 3), (1, 1), (1, 2), (2, 2)), IMAGE)
 RESIDUAL = convolution(POINT, IMAGE, Residual(0, 64, 65, 0, 7))
 
-# Of DILATED's record: kind, input, output, window (bits, kernel, padding, dilation, which is square), groups, kernel and
+# Of DILATED: kind, input, output, window (bits, kernel, padding, dilation, which is square), groups, kernel and
 # encoding, filters and rows at once, scratch, scaling, form of the channels, bias shift, zero point, index, data.
 KERNEL, DILATION, GROUPS, KERNEL_BITS, FILTERS, ROWS, SCRATCH = 4, 8, 9, 10, 11, 12, 13
 FORM, BIAS_SHIFT, INDEX, DATA_BYTES = 15, 16, 18, 19
