@@ -5,7 +5,10 @@
  */
 #include "conv_band.h"
 #include "dsp.h"
-#if DCC_DSP
+#include "neon.h"
+#if DCC_NEON
+#include "conv_band_neon.h"
+#elif DCC_DSP
 #include "conv_band_dsp.h"
 #endif
 
@@ -178,6 +181,16 @@ static void widen_row(const band_work *work, const int8_t *image, uint32_t width
                 begin += safe & ~3u;
             }
 #endif
+#if DCC_NEON
+            /* The same here. */
+            for (; begin + 4u + (job->input_channels % 4u != 0u) <= end; begin += 4u, x += 4u * step) {
+                const uint32_t next = work->band.phases * pitch;
+                uint32_t pair;
+                for (pair = 0u; pair < work->band.pairs; pair += 2u) {
+                    dcc_band_widen_four(x + 2u * pair, step, to + begin + next * pair, next);
+                }
+            }
+#endif
             widen_pixels(work, x, step, to + begin, end - begin);
         }
     }
@@ -236,6 +249,9 @@ static void run_pixels(const band_work *work, const band_walk *walk, uint32_t fi
     size_t row_at = (size_t)walk->output.first * job->output_width;
     const dcc_band_entry *entries;
     const dcc_band_entry *end;
+#if DCC_NEON
+    const dcc_neon_finish finish = dcc_neon_finish_of(job);
+#endif
     uint32_t row;
     find_entries(work, index, &entries, &end);
     for (row = 0u; row < walk->height; row++, origin += walk->step, row_at += walk->width) {
@@ -243,6 +259,14 @@ static void run_pixels(const band_work *work, const band_walk *walk, uint32_t fi
         while (x < walk->width) {
             const int ends = x + DCC_BAND_PIXELS > walk->width && walk->width >= DCC_BAND_PIXELS;
             const uint32_t first = ends ? walk->width - DCC_BAND_PIXELS : x;
+#if DCC_NEON
+            int32x4_t sums[2];
+            dcc_band_tile_sums(entries, end, origin + first, sums);
+            dcc_band_finish(
+                job, &finish, work->channels[index], sums, (row_at + first) * job->output_channels + filter, x - first,
+                walk->width - x);
+            x = first + DCC_BAND_PIXELS;
+#else
             int32_t sums[DCC_BAND_PIXELS];
             uint32_t i;
 #if DCC_DSP
@@ -260,6 +284,7 @@ static void run_pixels(const band_work *work, const band_walk *walk, uint32_t fi
                 const size_t at = (row_at + x) * job->output_channels + filter;
                 job->y[at] = dcc_finish(job, &work->channels[index], sums[i], at);
             }
+#endif
         }
     }
 }

@@ -5,7 +5,10 @@
  */
 #include "conv_depthwise.h"
 #include "dsp.h"
-#if DCC_DSP
+#include "neon.h"
+#if DCC_NEON
+#include "conv_depthwise_neon.h"
+#elif DCC_DSP
 #include "conv_depthwise_dsp.h"
 #endif
 
@@ -121,6 +124,12 @@ static void widen(const planes_work *work, const rows_inside *rows, uint32_t cha
         return;
     }
 #endif
+#if DCC_NEON
+    to = work->planes + DCC_DEPTHWISE_CHANNELS * (size_t)(to - work->planes);
+    for (row = 0u; row < rows->count; row++, image += row_bytes, to += DCC_DEPTHWISE_CHANNELS * work->rows.pitch) {
+        dcc_depthwise_widen_pixels(image, job->input_channels, count, to, work->rows.columns);
+    }
+#else
     for (row = 0u; row < rows->count; row++, image += row_bytes, to += work->rows.pitch) {
         const int8_t *x = image;
         uint32_t column;
@@ -129,8 +138,31 @@ static void widen(const planes_work *work, const rows_inside *rows, uint32_t cha
             for (i = 0u; i < count; i++) to[column + i * work->plane_size] = x[i];
         }
     }
+#endif
 }
 
+#if DCC_NEON
+/* Up to 4 channels from `channel` on. */
+static void run_channels(
+    const planes_work *work, const output_rows *band, uint32_t channel, uint32_t count, const dcc_channel *four) {
+    const dcc_conv_job *const job = work->job;
+    const dcc_neon_channels channels = dcc_neon_channels_of(four);
+    const int16_t *const origin =
+        work->planes + DCC_DEPTHWISE_CHANNELS * (work->rows.margin - (uint32_t)job->window.x.padding);
+    dcc_depthwise_steps steps;
+    size_t y_at = (size_t)band->first * job->output_width * job->output_channels + channel;
+    steps.kernel_y = (uint32_t)job->window.y.kernel;
+    steps.kernel_x = (uint32_t)job->window.x.kernel;
+    steps.row = DCC_DEPTHWISE_CHANNELS * work->rows.pitch;
+    steps.stride = DCC_DEPTHWISE_CHANNELS * (size_t)job->window.x.stride;
+    if (count == DCC_DEPTHWISE_CHANNELS) {
+        dcc_depthwise_tiles_of(
+            job, work->tiles, work->outside, &steps, origin, work->taps, &channels, DCC_DEPTHWISE_CHANNELS, y_at);
+    } else {
+        dcc_depthwise_tiles_of(job, work->tiles, work->outside, &steps, origin, work->taps, &channels, count, y_at);
+    }
+}
+#else
 /* One channel by any window. */
 static void run_channel(
     const planes_work *work, const output_rows *band, uint32_t channel, dcc_channel requantise, const int16_t *plane,
@@ -155,6 +187,7 @@ static void run_channel(
         }
     }
 }
+#endif
 
 #if DCC_DSP
 /* Which of the assembly's variants does it; -1 if none. */
@@ -210,8 +243,16 @@ static void run_band(const planes_work *work, const output_rows *band, const row
     for (channel = 0u; channel < job->input_channels; channel += DCC_DEPTHWISE_CHANNELS) {
         const uint32_t left = job->input_channels - channel;
         const uint32_t count = left < DCC_DEPTHWISE_CHANNELS ? left : DCC_DEPTHWISE_CHANNELS;
+#if !DCC_NEON
         uint32_t i;
+#endif
         widen(work, rows, channel, count);
+#if DCC_NEON
+        dcc_channel four[DCC_DEPTHWISE_CHANNELS] = {{0, 0}};
+        dcc_depthwise_taps(&weights, count, taps, work->taps);
+        dcc_take_channels(&channels, four, count);
+        run_channels(work, band, channel, count, four);
+#else
         dcc_take_weights(&weights, work->taps, count * taps);
 #if DCC_DSP
         if (variant_of(job) >= 0) {
@@ -224,6 +265,7 @@ static void run_band(const planes_work *work, const output_rows *band, const row
                 work, band, channel + i, dcc_next_channel(&channels), work->planes + i * work->plane_size,
                 work->taps + i * taps);
         }
+#endif
     }
 }
 

@@ -4,6 +4,13 @@
  * conv_tile.h says how two filters are summed at once.
  */
 #include "conv.h"
+#include "neon.h"
+#if DCC_NEON
+#include "conv_vector_neon.h"
+
+void dcc_conv_vector(const dcc_conv_job *job) { dcc_vector_run(job); }
+
+#else
 #include "conv_vector_dsp.h"
 
 typedef struct {
@@ -102,3 +109,5 @@ void dcc_conv_vector(const dcc_conv_job *job) {
         }
     }
 }
+
+#endif
