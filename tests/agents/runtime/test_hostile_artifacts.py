@@ -6,6 +6,7 @@ The driver dies, and the test with it, on the first byte touched outside artifac
 from __future__ import annotations
 
 import struct
+import time
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -384,6 +385,35 @@ def test_a_filter_whose_weights_are_too_large_for_tile_is_refused(sanitized_driv
         parts = packed(graph, kernel, encoding)
         at = parts.records.index(b"\x80")
         assert_refused(sanitized_driver, parts.with_record_bytes(at, b"\x00"), S.ENCODING, bytes(image.elements))
+
+
+def test_more_weights_than_a_device_could_decode_in_time_are_refused_at_once(sanitized_driver):
+    """2 MB whose stream, of zeros that take next to nothing, goes on for about 2^32 weights."""
+    codes = np.full((8, 1, 1, 1024), 128, np.uint8)
+    codes[0, 0, 0, :2] = 200
+    requantisation = Requantisation(SCALING, np.full(8, 1 << 7, np.int16), np.full(8, 8, np.int32))
+    image = Tensor(1, 1, 1024, 1.0, 0)
+    graph = graph_of(Convolution(0, 1, POINT, 1, False, codes, 128, requantisation), image, Tensor(1, 1, 8, 1.0, 0))
+    parts = packed(graph, Kernel.GENERAL, Encoding.CODED)
+    stored = read_artifact(parts.data).stored[0]
+    assert stored is not None
+    channels, tables = stored.channel_bytes, stored.table_bytes
+    data_bytes = channels + tables + stored.stream_bytes
+    assert data_bytes < 128
+    fields, data = parts.records[: -data_bytes - 1], parts.records[-data_bytes:]
+    size = 65535
+    words = np.random.default_rng(0).integers(0, 256, 1_800_000).astype(np.uint8).tobytes()
+    bits = channels  # of one channel, as 8 of them take so many bytes
+    data = bytes(-(-bits * size // 8)) + data[channels : channels + tables] + words
+    hostile = replace(parts, records=fields + written(lambda f: f.u(len(data))) + data)
+    for tensor, place in ((0, 0), (1, 20000)):
+        hostile = hostile.with_tensor(tensor, "channels", size).with_tensor(tensor, "offset", place)
+    hostile = hostile.with_arena(40000)
+    began = time.monotonic()
+    with pytest.raises(ArtifactError, match=f"{size**2} weights are more than"):
+        read_artifact(hostile.data)
+    assert_refused(sanitized_driver, hostile, S.ENCODING, bytes(size))
+    assert time.monotonic() - began < 5
 
 
 def test_what_aligns_the_data_is_zero(sanitized_driver):
