@@ -1,4 +1,4 @@
-"""Convolution kernels run on jobs of their own, without an artifact: on this machine and on emulated Cortex-M cores."""
+"""Convolution kernels run on jobs of their own, without an artifact: on this machine and on emulated Arm cores."""
 
 from __future__ import annotations
 
@@ -171,17 +171,22 @@ def _int32(values: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def host_program(folder: Path) -> Path:
     """For this machine, with address and undefined-behaviour sanitizers; raises if it does not compile."""
-    program = folder / "program-host"
+    return linux_program(folder, ["cc", "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"])
+
+
+def linux_program(folder: Path, compiler: Sequence[str]) -> Path:
+    """compiler: with the options that name the machine. Raises if it does not compile."""
+    program = folder / "program-linux"
     sources = [_PROGRAM, *(_RUNTIME / "src" / f"{name}.c" for name in _SOURCES)]
-    flags = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", f"-I{_RUNTIME / 'src'}"]
-    output_of(["cc", *_WARNINGS, *flags, f"-I{_RUNTIME / 'include'}", "-o", program, *sources])
+    includes = [f"-I{_RUNTIME / 'include'}", f"-I{_RUNTIME / 'src'}"]
+    output_of([*compiler, *_WARNINGS, *includes, "-o", program, *sources])
     return program
 
 
-def run_on_host(program: Path, jobs: Sequence[Job]) -> bytes:
+def run_on_host(program: Path, jobs: Sequence[Job], emulator: Sequence[str] = ()) -> bytes:
     """All outputs back to back; the test fails if the program does."""
     stream = b"".join(job.as_bytes() for job in jobs)
-    done = subprocess.run([program], input=stream, capture_output=True, check=False, timeout=300)
+    done = subprocess.run([*emulator, program], input=stream, capture_output=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout
 
