@@ -6,9 +6,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-DEBIAN_PACKAGES := clang cmake dataset-fashion-mnist gcc gcc-aarch64-linux-gnu gcc-arm-none-eabi libc6-dev \
-  libc6-dev-arm64-cross libclang-rt-14-dev libnewlib-arm-none-eabi make openssh-client openssh-server prometheus \
-  python3-venv qemu-system-arm qemu-user-static
+DEBIAN_PACKAGES := clang cmake dataset-fashion-mnist gcc gcc-aarch64-linux-gnu gcc-arm-linux-gnueabi \
+  gcc-arm-linux-gnueabihf gcc-arm-none-eabi libc6-dev libc6-dev-arm64-cross libc6-dev-armel-cross libc6-dev-armhf-cross \
+  libclang-rt-14-dev libnewlib-arm-none-eabi make openssh-client openssh-server prometheus python3-venv qemu-system-arm \
+  qemu-user-static valgrind
 
 .PHONY: search test lint fuzz fuzzer firmware packages clean
 
