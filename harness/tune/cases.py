@@ -62,7 +62,10 @@ _CONVOLUTIONS = (
     Plan((20, 6), 5, 10, (7, 1), filters_at_once=10, rows_at_once=10),
     Plan((8, 8), 16, 8, (5, 5), stride=(2, 2), rows_at_once=2),
     Plan((11, 11), 7, 7, (2, 2), filters_at_once=2, rows_at_once=4),
-    Plan((1, 1), 320, 24),
+    Plan((1, 1), 200, 24),
+    Plan((1, 1), 40, 64),
+    Plan((1, 1), 12, 20, (3, 3)),
+    Plan((1, 1), 100, 16),
 )
 _DEPTHWISE = (
     Plan((8, 8), 16, 16, (3, 3)),
@@ -102,6 +105,11 @@ _VECTORS = (
     Plan((1, 1), 15, 7),
     Plan((1, 1), 7, 11, (6, 4), stride=(6, 4)),
     Plan((1, 1), 2, 16, (7, 7), stride=(7, 7)),
+    Plan((1, 1), 48, 24),
+    Plan((1, 1), 200, 36),
+    Plan((1, 1), 100, 13),
+    Plan((1, 1), 4, 60),
+    Plan((1, 1), 31, 9),
 )
 _SPARSITIES = (0.0, 0.5, 0.8, 0.9, 0.65)
 

@@ -87,13 +87,21 @@ def kinds_of_work(kernel: Kernel) -> tuple[str, ...]:
 
 
 def _general(choice: KernelChoice, layer: Layer) -> dict[str, float]:
-    """One output after the other, one product after the other; taps outside the image are left out."""
+    """One output after the other, one product after the other; taps outside the image are left out.
+
+    Where there is one output position, weights are multiplied as they are decoded.
+    """
     shape = layer.shape
     rows, columns = (sum(map(len, layer.taps_inside(axis))) for axis in (0, 1))
+    is_single = layer.pixels == 1
+    many = 0 if is_single else shape.filters
     return {
-        "outputs": layer.pixels * shape.filters,
-        "kernel rows": shape.filters * shape.output[1] * rows,
-        "products": layer.nonzeros * rows * columns / shape.window.taps,
+        "outputs": many * layer.pixels,
+        "kernel rows": many * shape.output[1] * rows,
+        "products": 0 if is_single else layer.nonzeros * rows * columns / shape.window.taps,
+        "listed taps": many * shape.window.taps,
+        "single taps": is_single * shape.filters * shape.window.taps,
+        "single weights": is_single * layer.weights,
     }
 
 
@@ -209,6 +217,7 @@ def _depthwise(choice: KernelChoice, layer: Layer) -> dict[str, float]:
         "widened rows": rows * _parts(shape.filters, 4),
         "widened values": rows * shape.image[1] * shape.filters,
         "tiles": 0 if is_loose else tiles * shape.filters,
+        "tiled outputs": 0 if is_loose else outputs,
         "loose tiles": tiles * shape.filters * is_loose,
         "loose outputs": outputs * is_loose,
         "loose rows": outputs * window.kernel[0] * is_loose,
@@ -217,17 +226,28 @@ def _depthwise(choice: KernelChoice, layer: Layer) -> dict[str, float]:
 
 
 def _vector(choice: KernelChoice, layer: Layer) -> dict[str, float]:
-    """One pixel; 3 pairs of filters x 4 inputs a step, and what a row of inputs has left one by one."""
+    """One pixel; 3 pairs of filters x 4 inputs a step with the DSP extension, else one pair.
+
+    What is not a pair, or all filters where inputs are no multiple of 4 or a residual is added, goes in pairs alone
+    unless there are three, and inputs beyond a multiple of 4 one by one.
+    """
     shape = layer.shape
-    fours, left = divmod(shape.window.kernel[1] * shape.image[2], 4)
     rows = shape.window.kernel[0]
-    blocks, pairs = _parts(shape.filters, _VECTOR_FILTERS), _parts(shape.filters, 2)
+    fours, left = divmod(shape.window.kernel[1] * shape.image[2], 4)
+    is_quick = left == 0 and not layer.residual and shape.filters >= _VECTOR_FILTERS
+    quick = shape.filters // 2 * 2 if is_quick else 0
+    blocks, rest = divmod(shape.filters - quick, _VECTOR_FILTERS)
+    pairs = _parts(rest, 2)
+    calls = blocks + (1 if pairs == _VECTOR_FILTERS // 2 else pairs)
     return {
         "inputs": rows * (4 * fours + left),
-        "rows": rows * blocks,
-        "widened inputs": 4 * rows * fours * blocks,
-        "steps": rows * fours * pairs,
-        "loose inputs": rows * left * pairs,
+        "blocks": _parts(quick, _VECTOR_FILTERS),
+        "steps": rows * fours * _parts(quick, _VECTOR_FILTERS),
+        "pair steps": rows * fours * _parts(shape.filters, 2),
+        "loose outputs": shape.filters - quick,
+        "loose rows": rows * calls,
+        "loose steps": rows * fours * calls,
+        "loose inputs": rows * left * _parts(shape.filters - quick, 2),
     }
 
 

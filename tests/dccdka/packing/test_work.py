@@ -104,6 +104,29 @@ def test_a_depthwise_band_decodes_and_widens_anew() -> None:
     assert (loose["tiles"], loose["loose products"]) == (0, 99 * 6 * 9)
 
 
+def vector(inputs: int, filters: int, residual: bool = False) -> dict[str, float]:
+    shape = Shape((1, 1, inputs), (1, 1, filters), POINT, 1, flatten=False)
+    return work(KernelChoice(Kernel.VECTOR, Encoding.RAW), Layer(shape, 0, 0, residual))
+
+
+def test_filters_of_a_vector_go_by_six() -> None:
+    done = vector(40, 15)  # 14 filters are whole pairs: 3 blocks, the last of which overlaps
+    assert (done["blocks"], done["steps"]) == (3, 3 * 10)
+    assert (done["loose outputs"], done["loose steps"], done["loose inputs"]) == (1, 10, 0)
+
+
+def test_a_vector_of_odd_inputs_or_with_a_residual_is_loose() -> None:
+    odd = vector(41, 15)  # blocks of 6, 6 and 3 filters, which are two pairs
+    assert (odd["blocks"], odd["loose outputs"], odd["loose steps"], odd["loose inputs"]) == (0, 15, 4 * 10, 8)
+    assert vector(40, 15, residual=True)["loose outputs"] == 15
+
+
+def test_where_there_is_one_output_general_makes_no_lists() -> None:
+    shape = Shape((1, 1, 40), (1, 1, 7), POINT, 1, flatten=False)
+    done = work(KernelChoice(Kernel.GENERAL, Encoding.CODED), Layer(shape, nonzeros=30, entries=20))
+    assert (done["products"], done["outputs"], done["single weights"]) == (0, 0, 280)
+
+
 def test_taps_of_a_dilated_kernel_in_the_image() -> None:
     window = Window((3, 1), (1, 1), (2, 0), (2, 1))
     layer = Layer(Shape((5, 4, 2), (5, 4, 2), window, 1, flatten=False), nonzeros=1, entries=1)
@@ -140,4 +163,3 @@ def test_a_layer_of_a_graph_is_flattened_as_the_convolution_reads_it() -> None:
     assert (layer.shape.image, layer.shape.filters, layer.shape.flatten) == ((1, 1, 40), 7, True)
     assert (layer.nonzeros, layer.entries, layer.weights) == (13, 7, 280)
     assert layer.residual and layer.shape.is_point
-    assert work(KernelChoice(Kernel.VECTOR, Encoding.RAW), layer)["steps"] == 10 * 4  # 40 inputs, 4 pairs of filters
