@@ -128,7 +128,7 @@ class _Search:
 
 def _sizes(index: int, workload: Workload) -> list[float]:
     """Bytes of the weights by encoding, infinite where no kernel takes them so. Raises PackingError."""
-    possible = {choice.encoding for choice in workload.feasible()}
+    possible = [encoding for encoding in Encoding if next(workload.feasible((encoding,)), None) is not None]
     if not possible:
         raise PackingError(
             f"operator {index}: no kernel takes it: kernel width, with its dilation, x channels is too large; "
