@@ -17,8 +17,8 @@ STUDY = StudyConfig.model_validate(
         "data": {"source": "fashion-mnist"},
         "model": {"name": "resnet8", "width": 2},
         "candidates": 1,
-        "devices": ["d"],
-        "target": "d",
+        "devices": ["f405-emulated"],
+        "target": "f405-emulated",
     }
 )
 
