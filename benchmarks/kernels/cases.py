@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from benchmarks.zoo import patterns, untrained_artifact
 from dccdka.models import NETWORKS, build_model, multiply_accumulates
@@ -42,13 +43,21 @@ class Case:
 
 def make_case(model: str, recipe: str) -> Case:
     """Of a name in MODELS and one in RECIPES; the same each time."""
+    image_shape = NETWORKS[MODELS[model]].image_shape
+    macs = multiply_accumulates(_module(model), image_shape)
+    inputs = to_device_input(patterns(image_shape, _IMAGES)[:_INPUTS])
+    return case_of(model, recipe, macs, make_artifact(model, recipe), inputs)
+
+
+def make_artifact(model: str, recipe: str) -> bytes:
+    """Of the case with these names."""
+    return untrained_artifact(_module(model), RECIPES[recipe], patterns(NETWORKS[MODELS[model]].image_shape, _IMAGES))
+
+
+def _module(model: str) -> nn.Module:
     network = NETWORKS[MODELS[model]]
     torch.manual_seed(0)
-    module = build_model(MODELS[model], image_shape=network.image_shape, classes=network.classes).eval()
-    images = patterns(network.image_shape, _IMAGES)
-    artifact = untrained_artifact(module, RECIPES[recipe], images)
-    macs = multiply_accumulates(module, network.image_shape)
-    return case_of(model, recipe, macs, artifact, to_device_input(images[:_INPUTS]))
+    return build_model(MODELS[model], image_shape=network.image_shape, classes=network.classes).eval()
 
 
 def case_of(model: str, recipe: str, macs: int, artifact: bytes, inputs: NDArray[np.int8]) -> Case:

@@ -20,9 +20,10 @@ from dccdka.lowering.narrow_form import (
 )
 
 # In steps of the output, of which rounding to whole steps costs a half: what a channel's output may move at the ends
-# of its range, and the coarsest that biases may be. 2^-2 is what 8 bits of mantissa may take from 255 steps.
-_TOLERANCE = 2.0**-2 + 2.0**-4
-_COARSEST_BIAS = 2
+# of its range. 8 bits of mantissa take 2^-2 of that from 255 steps, the rest is for its bias, whose fraction keeps at
+# least so many bits.
+_TOLERANCE = 2.0**-2 + 2.0**-3
+_LEAST_FRACTION = 2
 
 
 def with_narrow_channels(graph: IntegerGraph) -> IntegerGraph:
@@ -63,7 +64,7 @@ def _narrow(operator: Convolution, zero_point: int) -> Requantisation:
 
 def _rounded(bias: NDArray[np.float64], slack: NDArray[np.float64], scaling: Scaling) -> NDArray[np.int64] | None:
     """To the largest power of two that moves none by more than its slack."""
-    for shift in range(max(scaling.fraction_bits - _COARSEST_BIAS, 0), -1, -1):
+    for shift in range(max(scaling.fraction_bits - _LEAST_FRACTION, 0), -1, -1):
         rounded = np.rint(np.ldexp(bias, -shift)).astype(np.int64) << shift
         if (np.abs(rounded - bias) <= slack).all():
             return rounded
