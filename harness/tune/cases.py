@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -40,6 +40,7 @@ class Plan:
     filters_at_once: int | None = None
     rows_at_once: int | None = None
     residual: bool = False
+    wide: bool = False
 
 
 _CONVOLUTIONS = (
@@ -140,16 +141,18 @@ def micro_benchmarks() -> Iterator[MicroBenchmark]:
         for row, encoding in enumerate(kernel.encodings):
             for column, plan in enumerate(plans):
                 yield _micro_benchmark(kernel, encoding, plan, _SPARSITIES[(row + column) % len(_SPARSITIES)], column)
+    for column, plan in enumerate(_VECTORS[::2]):
+        yield _micro_benchmark(Kernel.VECTOR, Encoding.RAW, replace(plan, wide=True), 0.0, column)
 
 
 def _micro_benchmark(kernel: Kernel, encoding: Encoding, plan: Plan, sparsity: float, seed: int) -> MicroBenchmark:
     clusters = None if encoding is Encoding.RAW else _CLUSTERS
     size = f"{plan.output[0]}x{plan.output[1]}x{plan.channels} to {plan.filters}"
     window = f"{plan.kernel[0]}x{plan.kernel[1]}/{plan.stride[0]}"
-    name = f"{kernel.name} {encoding.name} {size}, {window}, {sparsity:.0%} zeros"
+    name = f"{kernel.name} {encoding.name} {size}, {window}, {sparsity:.0%} zeros{', wide channels' * plan.wide}"
     filters = (plan.filters_at_once or plan.filters) if kernel in (Kernel.TILE, Kernel.BAND) else 1
     rows = (plan.rows_at_once or plan.output[0]) if kernel in (Kernel.BAND, Kernel.DEPTHWISE) else 1
-    choice = KernelChoice(kernel, encoding, filters, rows)
+    choice = KernelChoice(kernel, encoding, filters, rows, plan.wide)
     groups = plan.channels if kernel is Kernel.DEPTHWISE else 1
     codes = _codes((plan.filters, *plan.kernel, plan.channels // groups), sparsity, clusters, seed)
     return MicroBenchmark(name, choice, convolution_graph(plan, groups, codes))

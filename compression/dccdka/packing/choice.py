@@ -34,9 +34,13 @@ class Kernel(IntEnum):
 
 @dataclass(frozen=True)
 class KernelChoice:
-    """filters_at_once: decoded together; rows_at_once: of the output, worked on together."""
+    """filters_at_once: decoded together; rows_at_once: of the output, worked on together.
+
+    wide: channels take more bytes and no decoding; those that NARROW cannot hold are WIDE in any case.
+    """
 
     kernel: Kernel
     encoding: Encoding
     filters_at_once: int = 1
     rows_at_once: int = 1
+    wide: bool = False

@@ -4,10 +4,11 @@ Storage comes first. A set of encodings takes what the smallest of them take, la
 are flash as well; sets within 2% of the smallest are alike, others are out, and a layer has one of those within 2% of
 its smallest in the set.
 
-Among what is left flash, memory and time weigh alike: what is made least is the product of all flash (stored weights,
-runtime, and the kernels and decoders that are linked), of the arena and of the estimated time. So a kernel is linked,
-and the arena grows, only where the network becomes faster by a larger share than flash or arena grow by. All sets of
-kernels are tried, each in arenas of rising size: what one layer needs is there for all others too.
+Among what is left flash, memory and time weigh alike: what is made least is the product of all flash (weights,
+channels, runtime, and the kernels and decoders that are linked), of the arena and of the estimated time. So a kernel is
+linked, the arena grows, or channels are WIDE, only where the network becomes faster by a larger share than flash or
+arena grow by. All sets of kernels are tried, each in arenas of rising size: what one layer needs is there for all
+others too.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ Choose = Callable[[int, Convolution, Sequence[KernelChoice]], KernelChoice]
 _ALIKE = 1.02
 _ARENA_STEP, _LARGEST_ARENA = 1.03, 2.0  # of what is tried, as shares of what the tensors need
 
-_WAYS = tuple((kernel, encoding) for kernel in Kernel for encoding in kernel.encodings)
+# Kernel, encoding, and whether channels are WIDE.
+_Way = tuple[Kernel, Encoding, bool]
 
 _Floats = NDArray[np.float64]
 _Integers = NDArray[np.int64]
@@ -44,11 +46,12 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, eq=False)
 class _Front:
-    """A layer by one kernel and one encoding: the choices that no other of them beats in both arena and time.
+    """A layer in one way: the choices that no other of them beats in both arena and time.
 
-    arenas: up to the end of the scratch, in bytes, ascending; times: descending.
+    bytes: of weights and channels; arenas: up to the end of the scratch, in bytes, ascending; times: descending.
     """
 
+    bytes: int
     choices: list[KernelChoice]
     arenas: _Integers
     times: _Floats
@@ -65,7 +68,7 @@ def choose_kernels(workloads: Mapping[int, Workload], plan: ArenaPlan, costs: Ke
         _fronts(i, own, {e for e in Encoding if worth[layer, e]}, plan, costs)
         for layer, (i, own) in enumerate(workloads.items())
     ]
-    search = _Search(fronts, sizes, plan.bytes)
+    search = _Search(fronts, plan.bytes)
     best: tuple[float, list[KernelChoice]] = math.inf, []
     for encodings, alike in small.items():
         for kernels in _subsets(search.kernels):
@@ -75,55 +78,57 @@ def choose_kernels(workloads: Mapping[int, Workload], plan: ArenaPlan, costs: Ke
 
 
 class _Search:
-    """times, arenas [layers, ways, limits]: of the fastest choice that fits an arena of each size, infinite if none."""
+    """bytes [layers, ways]; times, arenas [layers, ways, limits]: of the fastest choice that fits an arena of each
+    size, infinite if none."""
 
-    def __init__(self, fronts: list[dict[tuple[Kernel, Encoding], _Front]], sizes: _Floats, tensor_bytes: int) -> None:
+    def __init__(self, fronts: Sequence[Mapping[_Way, _Front]], tensor_bytes: int) -> None:
         self._fronts, self._tensor_bytes = fronts, tensor_bytes
-        self._sizes = sizes[:, [encoding for _, encoding in _WAYS]]
+        self._ways = sorted({way for own in fronts for way in own})
         least = max(int(front.arenas[0]) for own in fronts for front in own.values())
         self._limits = _limits(tensor_bytes, least)
-        shape = len(fronts), len(_WAYS), len(self._limits)
+        shape = len(fronts), len(self._ways), len(self._limits)
+        self._bytes = np.zeros(shape[:2])
         self._times, self._arenas = np.full(shape, np.inf), np.full(shape, np.inf)
         for layer, own in enumerate(fronts):
             for way, front in own.items():
+                at = layer, self._ways.index(way)
                 fits = self._limits >= front.arenas[0]
-                at = np.searchsorted(front.arenas, self._limits[fits], side="right") - 1
-                self._times[layer, _WAYS.index(way), fits] = front.times[at]
-                self._arenas[layer, _WAYS.index(way), fits] = front.arenas[at]
+                fastest = np.searchsorted(front.arenas, self._limits[fits], side="right") - 1
+                self._bytes[at] = front.bytes
+                self._times[at][fits], self._arenas[at][fits] = front.times[fastest], front.arenas[fastest]
 
     @property
     def kernels(self) -> list[Kernel]:
         """Those that some layer could use."""
-        return sorted({kernel for own in self._fronts for kernel, _ in own})
+        return sorted({kernel for kernel, *_ in self._ways})
 
     def least_product(
         self, kernels: Collection[Kernel], encodings: NDArray[np.bool_], code_bytes: int
     ) -> tuple[float, list[KernelChoice]]:
         """Of flash, arena and time, and the layers' choices; infinite where some layer has none.
 
-        encodings: which a layer may have, [layers, 4].
+        encodings: which a layer may have, [layers, 4]. First each layer gets what is fastest, then what makes the
+        product less: where it is least, a byte is worth as large a share of the time as it is of the flash.
         """
-        allowed = encodings[:, [e for _, e in _WAYS]] & np.array([kernel in kernels for kernel, _ in _WAYS])
+        allowed = encodings[:, [way[1] for way in self._ways]] & np.array([way[0] in kernels for way in self._ways])
         times = np.where(allowed[:, :, np.newaxis], self._times, np.inf)
-        ways = times.argmin(axis=1, keepdims=True)
-        time = np.take_along_axis(times, ways, axis=1).sum(axis=(0, 1))
-        arena = np.take_along_axis(self._arenas, ways, axis=1).max(axis=(0, 1), initial=self._tensor_bytes)
-        flash = code_bytes + np.take_along_axis(self._sizes, ways[:, 0], axis=1).sum(axis=0)
-        product = flash * arena * time
-        at = int(product.argmin())
-        if not np.isfinite(product[at]):
-            return math.inf, []
-        return float(product[at]), [
-            self._choice(own, _WAYS[way], int(self._limits[at]))
-            for own, way in zip(self._fronts, ways[:, 0, at], strict=True)
-        ]
+        best: tuple[float, list[KernelChoice]] = math.inf, []
+        worth = np.zeros(len(self._limits))
+        for _ in range(2):
+            ways = (times + worth * self._bytes[:, :, np.newaxis]).argmin(axis=1, keepdims=True)
+            time = np.take_along_axis(times, ways, axis=1).sum(axis=(0, 1))
+            arena = np.take_along_axis(self._arenas, ways, axis=1).max(axis=(0, 1), initial=self._tensor_bytes)
+            flash = code_bytes + np.take_along_axis(self._bytes, ways[:, 0], axis=1).sum(axis=0)
+            product = flash * arena * time
+            at = int(product.argmin())
+            if product[at] < best[0]:
+                best = float(product[at]), self._choices(ways[:, 0, at], int(self._limits[at]))
+            worth = np.divide(time, flash, out=np.zeros_like(time), where=np.isfinite(time))
+        return best
 
-    @staticmethod
-    def _choice(
-        fronts: dict[tuple[Kernel, Encoding], _Front], way: tuple[Kernel, Encoding], limit: int
-    ) -> KernelChoice:
-        front = fronts[way]
-        return front.choices[int(np.searchsorted(front.arenas, limit, side="right")) - 1]
+    def _choices(self, ways: _Integers, limit: int) -> list[KernelChoice]:
+        fronts = (own[self._ways[way]] for own, way in zip(self._fronts, ways, strict=True))
+        return [front.choices[int(np.searchsorted(front.arenas, limit, side="right")) - 1] for front in fronts]
 
 
 def _sizes(index: int, workload: Workload) -> list[float]:
@@ -153,24 +158,25 @@ def _alike(sizes: _Floats, encodings: Sequence[Encoding]) -> NDArray[np.bool_]:
 
 def _fronts(
     index: int, workload: Workload, encodings: Collection[Encoding], plan: ArenaPlan, costs: KernelCosts
-) -> dict[tuple[Kernel, Encoding], _Front]:
-    """By kernel and encoding; those that are not feasible are missing."""
+) -> dict[_Way, _Front]:
+    """Those ways that are feasible."""
     layer = workload.layer
-    found: dict[tuple[Kernel, Encoding], list[tuple[int, float, KernelChoice]]] = {}
+    found: dict[_Way, list[tuple[int, float, KernelChoice]]] = {}
     for choice in workload.feasible(encodings):
         scratch = workload.scratch(choice)
         arena = plan.scratch_at(index, scratch) + up(scratch, ALIGNMENT) if scratch else 0
-        found.setdefault((choice.kernel, choice.encoding), []).append((arena, costs.estimate(choice, layer), choice))
-    return {way: _front(own) for way, own in found.items()}
+        way = choice.kernel, choice.encoding, choice.wide
+        found.setdefault(way, []).append((arena, costs.estimate(choice, layer), choice))
+    return {way: _front(workload.stored_bytes(own[0][2]), own) for way, own in found.items()}
 
 
-def _front(found: Iterable[tuple[int, float, KernelChoice]]) -> _Front:
+def _front(stored_bytes: int, found: Iterable[tuple[int, float, KernelChoice]]) -> _Front:
     kept: list[tuple[int, float, KernelChoice]] = []
     for one in sorted(found, key=lambda one: one[:2]):
         if not kept or one[1] < kept[-1][1]:
             kept.append(one)
     arenas, times, choices = zip(*kept, strict=True)
-    return _Front(list(choices), np.array(arenas, np.int64), np.array(times, np.float64))
+    return _Front(stored_bytes, list(choices), np.array(arenas, np.int64), np.array(times, np.float64))
 
 
 def _limits(tensor_bytes: int, least: int) -> _Integers:

@@ -96,7 +96,11 @@ def check_convolution(
     known = record.kernel_byte & ~0x37 == 0
     require(known, _S.ENCODING, f"{name}: kernel and encoding {record.kernel_byte:#04x} are unknown")
     choice = KernelChoice(
-        Kernel(kernel_number), _encoding(record.kernel_byte), record.filters_at_once, record.rows_at_once
+        Kernel(kernel_number),
+        _encoding(record.kernel_byte),
+        record.filters_at_once,
+        record.rows_at_once,
+        wide=record.form_byte == WIDE_BYTE,
     )
     form = _checked_weight_form(name, choice.encoding, record.weight_form)
     why = refusal(choice, shape)

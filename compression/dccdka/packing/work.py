@@ -228,6 +228,7 @@ def _depthwise(choice: KernelChoice, layer: Layer) -> dict[str, float]:
 def _vector(choice: KernelChoice, layer: Layer) -> dict[str, float]:
     """One pixel; 3 pairs of filters x 4 inputs a step with the DSP extension, else one pair.
 
+    Elsewhere channels are few beside what is done with each, so that only here it counts whether they are decoded.
     What is not a pair, or all filters where inputs are no multiple of 4 or a residual is added, goes in pairs alone
     unless there are three, and inputs beyond a multiple of 4 one by one.
     """
@@ -240,6 +241,8 @@ def _vector(choice: KernelChoice, layer: Layer) -> dict[str, float]:
     pairs = _parts(rest, 2)
     calls = blocks + (1 if pairs == _VECTOR_FILTERS // 2 else pairs)
     return {
+        "channels": shape.filters * (not choice.wide),
+        "wide channels": shape.filters * choice.wide,
         "inputs": rows * (4 * fours + left),
         "blocks": _parts(quick, _VECTOR_FILTERS),
         "steps": rows * fours * _parts(quick, _VECTOR_FILTERS),

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dccdka.lowering.graph import Convolution, IntegerGraph
+from dccdka.lowering.narrow_form import NarrowForm, narrow_form
+from dccdka.packing.channels import channels_bytes
 from dccdka.packing.choice import Encoding, Kernel, KernelChoice
 from dccdka.packing.encoding import PlannedWeights, plan
 from dccdka.packing.encoding.counting import band_entries, magnitudes, nonzeros_by_filter
@@ -20,10 +22,11 @@ from dccdka.packing.work import Layer
 
 @dataclass(frozen=True, eq=False)
 class Workload:
-    """forms: by encoding; counts are by filter."""
+    """forms: by encoding; narrow: of its channels, None where only WIDE holds them; counts are by filter."""
 
     shape: Shape
     residual: bool
+    narrow: NarrowForm | None
     forms: dict[Encoding, PlannedWeights]
     nonzeros: NDArray[np.int64]
     entries: NDArray[np.int64]
@@ -43,9 +46,12 @@ class Workload:
             rows = _parts(self.shape.output[0], 1) if many_rows else [1]
             taken = [encoding for encoding in kernel.encodings if encoding in encodings and encoding in self.forms]
             for encoding, filters_at_once, rows_at_once in product(taken, filters, rows):
-                choice = KernelChoice(kernel, encoding, filters_at_once, rows_at_once)
+                choice = KernelChoice(kernel, encoding, filters_at_once, rows_at_once, wide=self.narrow is None)
                 if refusal(choice, self.shape) is None:
                     yield choice
+                    # Others have little to do for a channel beside what they do with it.
+                    if kernel is Kernel.VECTOR and self.narrow is not None:
+                        yield replace(choice, wide=True)
 
     def check(self, name: str, choice: KernelChoice) -> None:
         """Raises PackingError, beginning with the name, where the choice is not feasible."""
@@ -56,6 +62,11 @@ class Workload:
             why = f"its weights are too large for {choice.kernel.name}"
         if why is not None:
             raise PackingError(f"{name}: {why}")
+
+    def stored_bytes(self, choice: KernelChoice) -> int:
+        """Of weights and channels."""
+        channels = channels_bytes(None if choice.wide else self.narrow, self.shape.filters)
+        return self.forms[choice.encoding].bytes + channels
 
     def scratch(self, choice: KernelChoice) -> int:
         return scratch_bytes(choice, self.shape, self.nonzeros, self.entries)
@@ -69,6 +80,7 @@ def workload_of(graph: IntegerGraph, operator: Convolution) -> Workload:
         Shape(read, (output.height, output.width, output.channels), operator.window, operator.groups,
               operator.flatten_input),
         operator.residual is not None,
+        narrow_form(operator.requantisation, output.zero_point),
         plan(operator.codes, zero_point),
         nonzeros_by_filter(operator.codes, zero_point),
         band_entries(operator.codes, zero_point),

@@ -120,7 +120,7 @@ def convolution_record(
         fields.u8(_at_most(name, "shift", residual.shift, layout.MAX_SHIFT))
         fields.i8(residual.low, residual.high)
     requantisation = operator.requantisation
-    narrow = narrow_form(requantisation, output.zero_point)
+    narrow = None if choice.wide else narrow_form(requantisation, output.zero_point)
     write_scaling(fields, name, requantisation.scaling)
     fields.u8(form_byte(narrow))
     if narrow is not None:

@@ -9,7 +9,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from dccdka.lowering.graph import Convolution, IntegerGraph, Pad, Requantisation, Scaling, Tensor, Window
+from dccdka.lowering.graph import POINT, Convolution, IntegerGraph, Pad, Requantisation, Scaling, Tensor, Window
 from dccdka.packing import PackingError, pack, read_artifact
 from dccdka.packing.arena import plan_arena
 from dccdka.packing.choice import Encoding, Kernel, KernelChoice
@@ -103,7 +103,7 @@ def test_a_decoder_counts_as_storage():
 def test_a_kernel_is_linked_where_the_network_becomes_faster_by_more_than_flash_grows_by():
     graph = layer(sparsity=0.8, codes=16)
     stored = artifact_sizes(read_artifact(pack(graph, only(Kernel.BAND, "kernel"))))
-    weights = stored.stream + stored.tables
+    weights = stored.stream + stored.tables + stored.channels
 
     def kernel(band_code: int) -> Kernel:
         code = CodeSizes(1000, {**NO_CODE.kernels, Kernel.TILE: 500, Kernel.BAND: band_code}, NO_CODE.encodings)
@@ -126,14 +126,31 @@ def test_no_other_choice_for_all_layers_together_is_better_by_more_than_a_step_o
         arena = plan.arena_bytes({i: workloads[i].scratch(choice) for i, choice in choices.items()})
         time = sum(costs.estimate(choice, workloads[i].layer) for i, choice in choices.items())
         parts = {choice.kernel for choice in choices.values()}, {choice.encoding for choice in choices.values()}
-        weights = sum(workloads[i].forms[choice.encoding].bytes for i, choice in choices.items())
-        return (costs.code.of(*parts) + weights) * arena * time
+        stored = sum(workloads[i].stored_bytes(choice) for i, choice in choices.items())
+        return (costs.code.of(*parts) + stored) * arena * time
 
     found = choose_kernels(workloads, plan, costs)
     encodings = {choice.encoding for choice in found.values()}
     ways = product(*(list(workloads[i].feasible(encodings)) for i in workloads))
     best = min(weight(dict(enumerate(way))) for way in ways)
     assert best <= weight(found) <= 1.03 * best
+
+
+def test_channels_are_wide_where_time_is_worth_more_than_their_bytes():
+    generator = np.random.default_rng(0)
+
+    def connected(inputs: int) -> KernelChoice:
+        codes = generator.integers(0, 256, (64, 1, 1, inputs)).astype(np.uint8)
+        scaling = Requantisation(Scaling(0, 8), np.full(64, 320, np.int16), np.zeros(64, np.int32))
+        operator = Convolution(0, 1, POINT, 1, False, codes, 128, scaling)
+        tensors = Tensor(1, 1, inputs, 1.0, 0), Tensor(1, 1, 64, 1.0, 0)
+        times = {True: 0.9, False: 1.0}
+        costs = Costs(lambda choice: times[choice.wide] if choice.kernel is Kernel.VECTOR else 99.0)
+        return chosen(IntegerGraph(tensors, (operator,), 0, 1), costs)
+
+    # 64 channels take about 350 bytes more.
+    assert connected(16) == KernelChoice(Kernel.VECTOR, Encoding.RAW)
+    assert connected(128) == KernelChoice(Kernel.VECTOR, Encoding.RAW, wide=True)
 
 
 def roomy(graph: IntegerGraph) -> IntegerGraph:

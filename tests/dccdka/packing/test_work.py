@@ -17,6 +17,13 @@ SHAPE = Shape((9, 11, 6), (9, 11, 5), Window((3, 3), (1, 1), (1, 1)), 1, flatten
 LAYER = Layer(SHAPE, nonzeros=100, entries=70)
 
 
+def test_a_vectors_channels_are_decoded_or_wide():
+    shape = Shape((1, 1, 8), (1, 1, 6), POINT, 1, flatten=False)
+    for wide, named in ((False, "channels"), (True, "wide channels")):
+        done = work(KernelChoice(Kernel.VECTOR, Encoding.RAW, wide=wide), Layer(shape, nonzeros=48, entries=24))
+        assert done[named] == done["channels"] + done["wide channels"] == 6
+
+
 def test_a_tile_is_four_pixels_by_two_filters() -> None:
     done = work(KernelChoice(Kernel.TILE, Encoding.RAW, 2), LAYER)
     pixels, groups = 9 * 11, 3  # of 2, 2 and 1 filters
