@@ -102,7 +102,9 @@ def as_tables(study: str, candidates: Sequence[Candidate], objectives: Objective
         )
     states = ", ".join(f"{n} {state}" for state, n in _count(candidates).items())
     share = hypervolume(candidates, objectives)
-    table.caption = f"~ estimated. {states}. Hypervolume {share:.4f}, relative to {objectives.baseline}."
+    table.caption = (
+        f"~ estimated. {states}. Hypervolume {share:.4f}, relative to the largest figures of: {objectives.baseline}."
+    )
     recipes = () if recipes_beside else (_recipes(chosen), Text(""))
     notes = [f"{c.id}: {note}" for c in chosen if c.training is not None for note in c.training.notes]
     told = (Text("\n".join(notes)), Text("")) if notes else ()

@@ -1,7 +1,7 @@
 """Before anything is trained: every device answers and computes a known network as the reference interpreter does.
 
-The known network, the golden model, is the study's own, untrained and most compressed. The least compressed one that
-fits the target is the baseline that fixes the study's reference point.
+The known network, the golden model, is the study's own, untrained and most compressed. With it, those that are least
+compressed and fit the target are the baselines that fix the study's reference point.
 """
 
 from __future__ import annotations
@@ -33,8 +33,7 @@ _DENSE = Recipe(temperature=1.0, final_sparsity=0.0, clusters=None, bits=8)
 class KnownNetworks:
     """The study's own untrained network, compressed to what is known beforehand.
 
-    golden: the most compressed recipe of the space; what cannot hold it cannot hold any candidate. baselines: named,
-    the least compressed first.
+    golden: the most compressed recipe of the space; what cannot hold it cannot hold any candidate. baselines: named.
     """
 
     golden: Artifact
@@ -99,16 +98,17 @@ def fixed_objectives(
     """The study's objectives and reference point; what the first run of the study fixed stays."""
     fact = journal.fact("objectives")
     if fact is None:
-        name, run = _baseline(journal, farm, networks, verification, target)
-        fact = Objectives.beyond_baseline(name, run, classes).to_fact()
+        runs = _baselines(journal, farm, networks, verification, target)
+        fact = Objectives.beyond(runs, classes).to_fact()
         journal.set_fact("objectives", fact)
     return Objectives.from_fact(fact)
 
 
-def _baseline(
+def _baselines(
     journal: Journal, farm: Farm, networks: KnownNetworks, verification: VerificationSet, target: Group
-) -> tuple[str, DeviceRun]:
-    """The least compressed network that fits the target, and its run there, journaled."""
+) -> dict[str, DeviceRun]:
+    """Those that fit the target, and their runs there, journaled."""
+    runs: dict[str, DeviceRun] = {}
     for name, artifact in networks.baselines:
         try:
             run = farm.run(target, "baseline", partial(run_on_device, artifact=artifact, verification=verification))
@@ -116,5 +116,7 @@ def _baseline(
             continue
         journal.store_artifact(artifact.data)
         journal.record_run(run)
-        return name, run
-    raise UsageError("not even the most compressed recipe of the space fits the target")
+        runs[name] = run
+    if not runs:
+        raise UsageError("not even the most compressed recipe of the space fits the target")
+    return runs
