@@ -1,4 +1,4 @@
-"""The convolution kernels compute the bytes of FORMAT.md on what Raspberry Pis have: NEON, or none and no floating point.
+"""Convolution kernels compute the bytes of FORMAT.md on what Raspberry Pis have: NEON, or not even floating point.
 
 The jobs are those of the Cortex-M tests. A kernel that accesses the word behind its input, output or scratch crashes.
 """

@@ -1,0 +1,1 @@
+"""One inference on machines that run Linux, beside onnxruntime's int8 kernels: `python -m benchmarks.hosts`."""
