@@ -67,6 +67,9 @@ _CONVOLUTIONS = (
     Plan((1, 1), 40, 64),
     Plan((1, 1), 12, 20, (3, 3)),
     Plan((1, 1), 100, 16),
+    # Bands of few rows, widened anew for each group of filters.
+    Plan((16, 16), 16, 16, (3, 3), filters_at_once=4, rows_at_once=1),
+    Plan((12, 12), 32, 8, (3, 3), filters_at_once=2, rows_at_once=2),
 )
 _DEPTHWISE = (
     Plan((8, 8), 16, 16, (3, 3)),
