@@ -95,7 +95,7 @@ def test_a_study_cannot_go_on_with_other_settings(finished_study: SmallStudy) ->
 def test_after_a_kill_nothing_finished_is_trained_or_measured_again(study: SmallStudy) -> None:
     study.write(candidates=5)
     driver = study.start("search", "study.yaml")
-    wait_for(study, driver, "SELECT * FROM device_runs", 3)  # the baseline and two candidates
+    wait_for(study, driver, "SELECT * FROM device_runs", 5)  # three baselines and two candidates
     driver.send_signal(signal.SIGKILL)
     driver.communicate()
     trained = rows(study, "SELECT * FROM trainings")
@@ -113,13 +113,13 @@ def test_after_a_kill_nothing_finished_is_trained_or_measured_again(study: Small
     starts = {candidate["id"]: candidate["training_starts"] for candidate in candidates}
     assert all(starts[row[0]] == 1 for row in trained), "a finished training was begun again"
     runs = rows(study, "SELECT artifact_sha256 FROM device_runs")
-    assert len(runs) == len(set(runs)) == 1 + len({c["artifact_sha256"] for c in candidates})
+    assert len(runs) == len(set(runs)) == 3 + len({c["artifact_sha256"] for c in candidates})
 
 
 def test_ctrl_c_ends_cleanly_and_keeps_what_was_found(study: SmallStudy) -> None:
     study.write(candidates=50)
     driver = study.start("search", "study.yaml")
-    wait_for(study, driver, "SELECT * FROM device_runs", 2)
+    wait_for(study, driver, "SELECT * FROM device_runs", 4)
     driver.send_signal(signal.SIGINT)
     out, err = driver.communicate(timeout=60)
     assert driver.returncode == 130
@@ -167,7 +167,7 @@ def test_a_board_that_is_lost_leaves_candidates_unmeasured_and_the_study_goes_on
         desk = {"profile": "stm32f405", "connection": {"kind": "serial", "port": board.port_url, "emulated": True}}
         study.write(inventory={"desk": desk}, devices=["desk"], target="desk", candidates=6)
         search = study.start("search", "study.yaml")
-        wait_for(study, search, "SELECT * FROM device_runs", 2)
+        wait_for(study, search, "SELECT * FROM device_runs", 4)
     _, err = search.communicate(timeout=PATIENCE_S)
     assert search.returncode == 0, err
     states = [candidate["state"] for candidate in study.front()["candidates"]]
@@ -184,7 +184,7 @@ def test_a_lost_board_is_replaced_by_another_of_its_profile(study: SmallStudy, s
         }
         study.write(inventory=inventory, devices=["first", "second"], target="second", candidates=5)
         search = study.start("search", "study.yaml")
-        wait_for(study, search, "SELECT * FROM device_runs", 2)
+        wait_for(study, search, "SELECT * FROM device_runs", 4)
         first.__exit__(None, None, None)
         _, err = search.communicate(timeout=PATIENCE_S)
     assert search.returncode == 0, err
