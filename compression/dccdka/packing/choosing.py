@@ -153,7 +153,8 @@ def _alike(sizes: _Floats, encodings: Sequence[Encoding]) -> NDArray[np.bool_]:
     """Which of them are about as small as a layer's smallest, [layers, 4]."""
     own = np.full_like(sizes, np.inf)
     own[:, encodings] = sizes[:, encodings]
-    return np.isfinite(own) & (own <= _ALIKE * own.min(axis=1, keepdims=True))
+    alike: NDArray[np.bool_] = np.isfinite(own) & (own <= _ALIKE * own.min(axis=1, keepdims=True))
+    return alike
 
 
 def _fronts(
