@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import platform
+import resource
 import struct
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from pathlib import Path
 import onnx
 
 from benchmarks.host_runtime import REPOSITORY, run
+from benchmarks.hosts.emulated import Sysroot
 from benchmarks.hosts.errors import HostBenchmarkError
 from benchmarks.hosts.instructions import count, of_one_more
 from benchmarks.kernels.cases import Case
@@ -69,10 +70,11 @@ class Row:
         return {**asdict(self), "instructions_per_mac": self.ours.instructions / self.macs, **ratios}
 
 
-def measure(case: Case, driver: Path, folder: Path) -> Iterator[Row]:
-    """This machine's row, and that of a Cortex-A53. driver: benchmarks.host_runtime.build()'s.
+def measure(case: Case, driver: Path, folder: Path, sysroot: Sysroot | None = None) -> Iterator[Row]:
+    """This machine's row, and that of a Cortex-A53, where onnxruntime needs a sysroot.
 
-    Raises HostBenchmarkError, and HostRuntimeError when the runtime refuses the case.
+    driver: benchmarks.host_runtime.build()'s. folder: for the model's file. Raises HostBenchmarkError, and
+    HostRuntimeError when the runtime refuses the case.
     """
     model = folder / f"{case.model}.onnx"
     onnx.save(onnx_model(read_artifact(case.artifact), case.model), model)
@@ -87,7 +89,8 @@ def measure(case: Case, driver: Path, folder: Path) -> Iterator[Row]:
         other=Cost(of_one_more(lambda n: count(_onnx_command(model, n)), more), other),
         bit_exact=run(driver, case.artifact, case.inputs) == case.expected.tobytes(),
     )
-    yield _cortex_a53(case)
+    emulated = of_one_more(lambda n: sysroot.count(model, n), more) if sysroot is not None else None
+    yield _cortex_a53(case, None if emulated is None else Cost(emulated, None))
 
 
 def build_counter() -> None:
@@ -98,7 +101,7 @@ def build_counter() -> None:
             raise HostBenchmarkError(f"the counter for the Cortex-A53 does not build: {done.stderr.strip()}")
 
 
-def _cortex_a53(case: Case) -> Row:
+def _cortex_a53(case: Case, other: Cost | None) -> Row:
     image = _BUILD / "counter" / "aarch64" / "counter.elf"
     try:
         counted = count_instructions(case.artifact, case.inputs[0].tobytes(), image=image)
@@ -106,7 +109,7 @@ def _cortex_a53(case: Case) -> Row:
         raise HostBenchmarkError(f"{case.model} {case.recipe}: {error}") from error
     exact = counted.output == case.expected[0].tobytes()
     cost = Cost(counted.instructions, None)
-    return Row(case.model, case.recipe, "cortex-a53", case.macs, cost, None, exact)
+    return Row(case.model, case.recipe, "cortex-a53", case.macs, cost, other, exact)
 
 
 def _stream(case: Case, inferences: int) -> bytes:
@@ -135,6 +138,7 @@ def _times(case: Case, driver: Path, model: Path) -> tuple[float, float]:
 
 
 def _seconds(driver: Path, stream: bytes) -> float:
-    begin = time.perf_counter()
+    """Of the processor, so that what else the machine does counts little."""
+    begin = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     subprocess.run([driver], input=stream, stdout=subprocess.DEVNULL, check=True)
-    return time.perf_counter() - begin
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - begin

@@ -51,6 +51,11 @@ def test_a_recipe_that_is_unknown(capsys: pytest.CaptureFixture[str]) -> None:
     assert "'10%/3' is none of dense, 50%/64, 80%/16, 90%/8" in capsys.readouterr().err
 
 
+def test_a_sysroot_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--sysroot", str(tmp_path)]) == 1
+    assert f"fill it: sh benchmarks/hosts/sysroot.sh {tmp_path}" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measuring, "_REPEATS", 1)
