@@ -41,7 +41,7 @@ class Sysroot:
         return cls(folder, plugin)
 
     def count(self, model: Path, inferences: int) -> int:
-        """Instructions of onnx_process.py, start and all. Raises HostBenchmarkError."""
+        """Instructions of all inferences but a first one. Raises HostBenchmarkError."""
         root = self.folder / "root"
         environment = {**os.environ, "PYTHONHASHSEED": "0", "PYTHONPATH": str(root / "site")}
         with tempfile.TemporaryDirectory(prefix="dccdka-count-") as folder:

@@ -6,6 +6,7 @@ the network's own kernels, the quantising of its input and that of its output ba
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -24,11 +25,14 @@ def shortest(model: Path, inferences: int) -> float:
     shape = [size if isinstance(size, int) else 1 for size in given.shape]
     binding.bind_cpu_input(given.name, np.random.default_rng(0).standard_normal(shape).astype(np.float32))
     binding.bind_output(session.get_outputs()[0].name, "cpu")
+    session.run_with_iobinding(binding)
     best = float("inf")
+    os.getppid()  # tells instruction_total.c where to begin and to end
     for _ in range(inferences):
         begin = time.perf_counter()
         session.run_with_iobinding(binding)
         best = min(best, time.perf_counter() - begin)
+    os.getppid()
     return best * 1e6
 
 

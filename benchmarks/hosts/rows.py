@@ -89,7 +89,7 @@ def measure(case: Case, driver: Path, folder: Path, sysroot: Sysroot | None = No
         other=Cost(of_one_more(lambda n: count(_onnx_command(model, n)), more), other),
         bit_exact=run(driver, case.artifact, case.inputs) == case.expected.tobytes(),
     )
-    emulated = of_one_more(lambda n: sysroot.count(model, n), more) if sysroot is not None else None
+    emulated = sysroot.count(model, more) / more if sysroot is not None else None
     yield _cortex_a53(case, None if emulated is None else Cost(emulated, None))
 
 
