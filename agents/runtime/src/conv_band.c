@@ -164,6 +164,10 @@ static void widen_row(const band_work *work, const int8_t *image, uint32_t width
     const uint32_t padding = (uint32_t)job->window.x.padding;
     const uint32_t pitch = work->band.pitch;
     const uint32_t step = stride * job->input_channels;
+#if DCC_DSP || DCC_NEON
+    /* So many last pixels are not read as words, which might lie partly behind the image. */
+    const uint32_t behind = ((0u - job->input_channels) % 4u + step - 1u) / step;
+#endif
     uint32_t phase;
     for (phase = 0u; phase < work->band.phases; phase++, to += pitch) {
         uint32_t begin = phase < padding ? (padding - phase + stride - 1u) / stride : 0u;
@@ -172,8 +176,7 @@ static void widen_row(const band_work *work, const int8_t *image, uint32_t width
         if (begin < end) {
             const int8_t *x = image + (begin * stride + phase - padding) * job->input_channels;
 #if DCC_DSP
-            /* A word of the last pixel may lie partly behind the image. */
-            const uint32_t safe = end - begin - (job->input_channels % 4u != 0u);
+            const uint32_t safe = end - begin > behind ? end - begin - behind : 0u;
             if (safe >= 4u) {
                 dcc_band_widen_fours(
                     x, step, to + begin, 4u * work->band.phases * pitch, safe / 4u, work->band.pairs / 2u);
@@ -182,8 +185,7 @@ static void widen_row(const band_work *work, const int8_t *image, uint32_t width
             }
 #endif
 #if DCC_NEON
-            /* The same here. */
-            for (; begin + 4u + (job->input_channels % 4u != 0u) <= end; begin += 4u, x += 4u * step) {
+            for (; begin + 4u + behind <= end; begin += 4u, x += 4u * step) {
                 const uint32_t next = work->band.phases * pitch;
                 uint32_t pair;
                 for (pair = 0u; pair < work->band.pairs; pair += 2u) {

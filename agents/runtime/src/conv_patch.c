@@ -51,17 +51,6 @@ static int32_t put_clipped(
     return sum;
 }
 
-/* A kernel row of a pixel that lies inside the image. */
-static inline int32_t put_whole(
-    uint32_t *group, uint32_t pixel, const dcc_filler *filler, uint32_t from, int32_t sum) {
-    const int8_t *x = filler->job->x + from;
-    const uint32_t groups = filler->row_bytes / 4u;
-    const uint32_t left = filler->row_bytes % 4u;
-    sum = dcc_patch_copy(group, pixel, x, groups, sum);
-    if (left != 0u) sum = dcc_patch_copy_last(group + DCC_GROUP_WORDS * groups, pixel, x + 4u * groups, left, sum);
-    return sum;
-}
-
 static inline void put_start(const dcc_filler *filler, uint32_t pixel, int32_t sum) {
     const int32_t zero_point = filler->job->weight_zero_point;
     dcc_patch_start(&filler->patch, pixel, (uint32_t)(-zero_point * sum), (uint32_t)((128 - zero_point) * sum));
@@ -80,8 +69,6 @@ static void put_pixel(const dcc_filler *filler, uint32_t pixel) {
     for (row = filler->line; row < filler->line + job->window.y.kernel; row++) {
         if (row < 0 || row >= filler->input_height) {
             sum = put_clipped(group, pixel, filler, from, bytes, bytes, sum);
-        } else if (first == 0u && end == bytes) {
-            sum = put_whole(group, pixel, filler, from, sum);
         } else {
             sum = put_clipped(group, pixel, filler, from, first, end, sum);
         }
@@ -152,6 +139,56 @@ static int put_inner(dcc_filler *filler, uint32_t first, uint32_t pixels) {
     dcc_patch_inner(inner);
     return 1;
 }
+
+/* A column that one pixel of 4 sees by one tap lies beside the image. Gives the sum of its inputs. */
+static int32_t put_beside(const dcc_filler *filler, const dcc_columns *columns, uint32_t tap, uint32_t pixel) {
+    const int32_t zero = filler->job->input_zero_point;
+    const uint32_t groups = columns->channels / 4u;
+    uint32_t *group = columns->to + DCC_GROUP_WORDS * groups * tap;
+    uint32_t i;
+    for (i = 0u; i < columns->rows; i++) {
+        dcc_patch_fill(group, pixel, zero, groups);
+        group += DCC_GROUP_WORDS * groups * (uint32_t)DCC_SHARED_KERNEL;
+    }
+    return zero * (int32_t)(columns->channels * columns->rows);
+}
+
+/* 4 pixels that share their columns of the image. A column beside it is first read like the others, which gives an end
+ * of the row above or below, unless this would lie beyond the whole image, and put right then. */
+static int put_shared(dcc_filler *filler) {
+    const dcc_conv_job *const job = filler->job;
+    const uint32_t channels = job->input_channels;
+    const uint32_t image_bytes = job->input_height * filler->line_bytes;
+    const uint32_t row_words = filler->row_bytes / 4u * DCC_GROUP_WORDS;
+    const int32_t after = filler->across + (int32_t)DCC_SHARED_COLUMNS - filler->input_width;
+    const rows_inside inside = rows_of(filler);
+    const uint32_t rows = inside.end - inside.first;
+    const uint32_t from = filler->from + filler->line_bytes * inside.first;
+    const uint32_t bytes = (rows - 1u) * filler->line_bytes + DCC_SHARED_COLUMNS * channels;
+    int32_t sums[DCC_SHARED_COLUMNS];
+    int32_t outside;
+    dcc_columns columns;
+    uint32_t i;
+    if (filler->shared == 0 || filler->column + DCC_TILE_PIXELS > filler->output_width) return 0;
+    if (filler->across < -1 || after > 1 || inside.first >= inside.end) return 0;
+    if (bytes > image_bytes || from > image_bytes - bytes) return 0;
+    put_outside(filler, 0u, inside.first);
+    put_outside(filler, inside.end, (uint32_t)job->window.y.kernel);
+    columns.from = job->x + from;
+    columns.channels = channels;
+    columns.to = filler->patch.words + DCC_PATCH_START + row_words * inside.first;
+    columns.rows = rows;
+    columns.gap = filler->line_bytes - channels;
+    columns.sums = sums;
+    dcc_patch_columns(&columns);
+    if (filler->across < 0) sums[0] = put_beside(filler, &columns, 0u, 0u);
+    if (after > 0) sums[5] = put_beside(filler, &columns, 2u, 3u);
+    outside = job->input_zero_point * (int32_t)(filler->row_bytes * ((uint32_t)job->window.y.kernel - rows));
+    for (i = 0u; i < DCC_TILE_PIXELS; i++) {
+        put_start(filler, i, outside + sums[i] + sums[i + 1u] + sums[i + 2u]);
+    }
+    return 1;
+}
 #else
 static int put_inner(dcc_filler *filler, uint32_t first, uint32_t pixels) {
     (void)filler;
@@ -194,6 +231,12 @@ void dcc_fill_next(dcc_filler *filler, uint32_t pixels) {
 #else
 void dcc_fill_next(dcc_filler *filler, uint32_t pixels) {
     uint32_t pixel;
+#if DCC_DSP
+    if (pixels == DCC_TILE_PIXELS && put_shared(filler)) {
+        advance(filler, pixels);
+        return;
+    }
+#endif
     if (is_inner(filler, pixels) && put_inner(filler, 0u, pixels)) {
         advance(filler, pixels);
         return;
@@ -236,6 +279,7 @@ dcc_filler dcc_filler_of(const dcc_conv_job *job, uint32_t *words) {
         const uint32_t last = filler.row_bytes % 4u;
         const uint32_t zero_point = (uint32_t)job->weight_zero_point;
         dcc_inner *const inner = &filler.inner;
+        filler.shared = x->kernel == DCC_SHARED_KERNEL && x->stride == 1 && job->input_channels % 4u == 0u;
         inner->row_bytes = filler.row_bytes - last;
         inner->skipped = (0u - inner->row_bytes / 4u) % DCC_COPY_ROUND * DCC_COPY_BYTES;
         inner->gap = filler.line_bytes - inner->row_bytes;

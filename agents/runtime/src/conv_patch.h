@@ -58,6 +58,7 @@ typedef struct {
     int32_t across;        /* the same, the column */
     uint32_t from;         /* the same, in bytes from the first pixel, modulo 2^32 */
 #if DCC_DSP
+    int shared;            /* whether neighbouring pixels may share columns of the image */
     dcc_inner inner;
 #endif
 } dcc_filler;

@@ -71,15 +71,6 @@ static inline int32_t dcc_patch_copy(
     return sum;
 }
 
-/* Copies the last 1 to 3 inputs of a pixel's kernel row, and 0 to fill them up. */
-static inline int32_t dcc_patch_copy_last(
-    uint32_t *group, uint32_t pixel, const int8_t *from, uint32_t count, int32_t sum) {
-    uint32_t bytes = (uint8_t)from[0];
-    if (count > 1u) bytes |= (uint32_t)(uint8_t)from[1] << 8;
-    if (count > 2u) bytes |= (uint32_t)(uint8_t)from[2] << 16;
-    return dcc_patch_bytes(group, pixel, bytes, sum);
-}
-
 #define DCC_COPY_BYTES 28u /* of code */
 #define DCC_COPY_ROUND 4u
 
@@ -142,6 +133,109 @@ static inline void dcc_patch_inner(const dcc_inner *inner) {
         "cmp r12, r2\n\t"
         "bne 1b\n\t"
         "add sp, #32\n\t"
+        "pop {r4-r11, lr}"
+        : "+r"(r0)
+        :
+        : "r1", "r2", "r3", "ip", "cc", "memory");
+}
+
+/* Neighbouring pixels whose windows are 3 wide and move by 1 see 6 columns of the image together. */
+#define DCC_SHARED_COLUMNS 6u
+#define DCC_SHARED_KERNEL 3
+
+/* Its offsets are in the code below. */
+typedef struct {
+    const int8_t *from; /* 0: first column */
+    uint32_t channels;  /* 4: 4 n */
+    uint32_t *to;       /* 8: first group */
+    uint32_t rows;      /* 12 */
+    uint32_t gap;       /* 16: bytes from the end of a column's channels to the next row's */
+    int32_t *sums;      /* 20: of each column's inputs */
+} dcc_columns;
+
+/* 4 inputs of 6 columns, from r0 on and r1 on (3 columns later), r2 bytes from column to column. */
+#define DCC_LOAD_COLUMNS(first, step)                                                                                 \
+    "ldr.w r5, [r0, r2]\n\t"                                                                                          \
+    "ldr.w r6, [r0, r2, lsl #1]\n\t"                                                                                  \
+    "ldr.w r4, [r0], #" first "\n\t"                                                                                  \
+    "ldr.w r8, [r1, r2]\n\t"                                                                                          \
+    "ldr.w r9, [r1, r2, lsl #1]\n\t"                                                                                  \
+    "ldr.w r7, [r1], #" first "\n\t"                                                                                  \
+    "sxtb16 r4, r4" step "\n\t"                                                                                       \
+    "sxtb16 r5, r5" step "\n\t"                                                                                       \
+    "sxtb16 r6, r6" step "\n\t"                                                                                       \
+    "sxtb16 r7, r7" step "\n\t"                                                                                       \
+    "sxtb16 r8, r8" step "\n\t"                                                                                       \
+    "sxtb16 r9, r9" step "\n\t"                                                                                       \
+    "stmia.w r3!, {r4-r7}\n\t"                                                                                        \
+    "stmia.w r10!, {r5-r8}\n\t"                                                                                       \
+    "stmia.w r11!, {r6-r9}\n\t"
+
+#define DCC_SUM_COLUMNS                                                                                               \
+    "ldmia.w r0!, {r3, r4, r11, r12}\n\t"                                                                             \
+    "smlad r5, r3, r2, r5\n\t"                                                                                        \
+    "smlad r6, r4, r2, r6\n\t"                                                                                        \
+    "ldrd r3, r4, [r1], #16\n\t"                                                                                      \
+    "smlad r7, r11, r2, r7\n\t"                                                                                       \
+    "smlad r8, r12, r2, r8\n\t"                                                                                       \
+    "smlad r9, r3, r2, r9\n\t"                                                                                        \
+    "smlad r10, r4, r2, r10\n\t"
+
+/* Each column is loaded and widened for all pixels that see it; then the columns are summed where they lie in the
+ * patch: the first tap of all pixels, the last one of the last two. r3, r10, r11 groups of the first, second, third
+ * tap. */
+__attribute__((noinline)) static void dcc_patch_columns(const dcc_columns *columns) {
+    register const dcc_columns *r0 __asm__("r0") = columns;
+    __asm__ volatile(
+        "push {r4-r11, lr}\n\t"
+        "ldmia.w r0, {r4-r9}\n\t"
+        "push {r4-r9}\n\t"
+        "mov r0, r4\n\t"
+        "mov r2, r5\n\t"
+        "mov r3, r6\n\t"
+        "mov lr, r7\n"
+        "1:\n\t" /* kernel row */
+        "add r1, r2, r2, lsl #1\n\t"
+        "add r1, r0\n\t"
+        "add r10, r3, r2, lsl #3\n\t"
+        "add r11, r10, r2, lsl #3\n\t"
+        "mov r12, r10\n"
+        "2:\n\t"
+        DCC_LOAD_COLUMNS("0", "")
+        DCC_LOAD_COLUMNS("4", ", ror #8")
+        "cmp r3, r12\n\t"
+        "bne 2b\n\t"
+        "ldr r4, [sp, #16]\n\t"
+        "mov r3, r11\n\t"
+        "add r0, r4\n\t"
+        "subs.w lr, lr, #1\n\t"
+        "bne 1b\n\t"
+        "ldr r0, [sp, #8]\n\t"
+        "str r3, [sp, #12]\n\t"
+        "mov r2, #0x00010001\n\t"
+        "movs r5, #0\n\t"
+        "movs r6, #0\n\t"
+        "movs r7, #0\n\t"
+        "mov r8, r5\n\t"
+        "mov r9, r5\n\t"
+        "mov r10, r5\n"
+        "3:\n\t" /* kernel row */
+        "ldr r3, [sp, #4]\n\t"
+        "add lr, r0, r3, lsl #3\n\t"
+        "add r1, lr, r3, lsl #3\n\t"
+        "adds r1, #8\n"
+        "4:\n\t"
+        DCC_SUM_COLUMNS
+        DCC_SUM_COLUMNS
+        "cmp r0, lr\n\t"
+        "bne 4b\n\t"
+        "ldr r3, [sp, #12]\n\t"
+        "sub.w r0, r1, #8\n\t"
+        "cmp r0, r3\n\t"
+        "bne 3b\n\t"
+        "ldr r0, [sp, #20]\n\t"
+        "stmia.w r0, {r5-r10}\n\t"
+        "add sp, #24\n\t"
         "pop {r4-r11, lr}"
         : "+r"(r0)
         :

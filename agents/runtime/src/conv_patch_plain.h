@@ -40,16 +40,4 @@ static inline int32_t dcc_patch_copy(
     return sum;
 }
 
-/* Copies the last 1 to 3 inputs of a pixel's kernel row, and 0 to fill them up. */
-static inline int32_t dcc_patch_copy_last(
-    uint32_t *group, uint32_t pixel, const int8_t *from, uint32_t count, int32_t sum) {
-    uint32_t i;
-    for (i = 0u; i < 4u; i++) {
-        const int32_t value = i < count ? from[i] : 0;
-        dcc_patch_put(group, pixel, i, value);
-        sum += value;
-    }
-    return sum;
-}
-
 #endif

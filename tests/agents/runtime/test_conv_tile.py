@@ -95,13 +95,17 @@ def random_tile_job(rng: np.random.Generator, index: int) -> Job:
     stride = tuple(int(n) for n in rng.choice([1, 1, 2, 3], 2))
     padding = tuple(int(rng.integers(0, k + 1)) for k in kernel)
     size = tuple(int(n) for n in rng.integers(1, 12, 2))
+    channel_counts = [1, 2, 3, 4, 5, 8, 16, 67]
+    if index % 3 == 0:  # neighbouring pixels share columns of the image
+        kernel, stride, padding = (kernel[0], 3), (stride[0], 1), (padding[0], int(rng.integers(0, 2)))
+        size, channel_counts = (size[0], size[1] + 3), [4, 8, 12]
     if index % 4 == 0:  # each pixel sees itself alone
         kernel, stride, padding, output = (1, 1), (1, 1), (0, 0), size
     else:  # down to where a window's last taps may lie behind the image
         output = tuple(
             max(1, (n + 2 * p - k) // s + 1) for n, p, k, s in zip(size, padding, kernel, stride, strict=True)
         )
-    channels, filters = int(rng.choice([1, 2, 3, 4, 5, 8, 16, 67])), int(rng.integers(1, 10))
+    channels, filters = int(rng.choice(channel_counts)), int(rng.integers(1, 10))
     zero_point = int(rng.choice([0, 100, 128, 128, 255]))
     weights = random_codes(rng, (filters, *kernel, channels), zero_point)
     stored = raw(weights, zero_point)
