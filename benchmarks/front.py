@@ -138,7 +138,7 @@ def store_logits(student: Student, folder: Path) -> Path:
 
 
 def train_student(student: Student, folder: Path) -> Result:
-    """Train, pack and evaluate one student, on one thread; its teachers first, when they are not in the folder."""
+    """Train, pack and evaluate one student, on one thread; the logits of its teachers first, when not in the folder."""
     torch.set_num_threads(1)
     logits = store_logits(student, folder)
     dataset, began = _dataset(), time.monotonic()
@@ -176,6 +176,9 @@ def run(students: Sequence[Student], folder: Path, workers: int) -> list[Result]
     if missing:
         with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
             try:
+                teachers = {teacher for student in missing for teacher in student.teachers}
+                for future in [pool.submit(prepare_teacher, teacher, folder) for teacher in teachers]:
+                    future.result()
                 for future in as_completed([pool.submit(train_student, each, folder) for each in missing]):
                     kept.append(future.result())
                     with file.open("a", encoding="utf-8") as lines:
