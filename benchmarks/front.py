@@ -177,8 +177,8 @@ def run(students: Sequence[Student], folder: Path, workers: int) -> list[Result]
         with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
             try:
                 teachers = {teacher for student in missing for teacher in student.teachers}
-                for future in [pool.submit(prepare_teacher, teacher, folder) for teacher in teachers]:
-                    future.result()
+                for prepared in [pool.submit(prepare_teacher, teacher, folder) for teacher in teachers]:
+                    prepared.result()
                 for future in as_completed([pool.submit(train_student, each, folder) for each in missing]):
                     kept.append(future.result())
                     with file.open("a", encoding="utf-8") as lines:
