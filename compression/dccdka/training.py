@@ -139,7 +139,12 @@ def compress(
 
 
 def _require_integer_form(model: nn.Module, dataset: Dataset, recipe: Recipe) -> None:
-    """Lower a copy with random weights: what has an integer form depends on the network, not on what it learns."""
+    """Lower a copy with random weights: what has an integer form depends on the network, not on what it learns.
+
+    Weights that are not finite are left to the training, which says at which step and layer that began.
+    """
+    if not all(bool(tensor.isfinite().all()) for tensor in model.state_dict().values()):
+        return
     with torch.random.fork_rng(devices=()):
         lower_all_channels(worst_case(model, recipe), dataset.train.images[:1], dataset.normalization)
 

@@ -17,9 +17,11 @@ from benchmarks.kernels.baselines import BASELINES
 from benchmarks.kernels.counting import MACHINES, Block, execute
 from benchmarks.kernels.disassembly import Instruction, parse_disassembly
 from benchmarks.kernels.errors import KernelBenchmarkError
-from benchmarks.kernels.program import Program, build_plugin
+from benchmarks.kernels.program import Program, build_plugin, link
 from benchmarks.kernels.rows import measure
-from dccdka.packing import pack
+from dccdka.export.operator_table import OperatorTable
+from dccdka.packing import pack, read_artifact
+from dccdka.packing.artifact import ArtifactError
 from dccdka.packing.conformance import random_graph, random_inputs
 
 TARGET = Path(cases.__file__).parent / "target"
@@ -211,9 +213,13 @@ def test_outputs_that_do_not_differ_prove_nothing(tiny: cases.Case, plugin: Path
 
 
 def test_a_refused_artifact_is_said(tiny: cases.Case, plugin: Path, tmp_path: Path) -> None:
-    damaged = replace(tiny, artifact=tiny.artifact[:-1] + bytes([tiny.artifact[-1] ^ 1]))
-    with pytest.raises(KernelBenchmarkError, match="rejected 4"):
-        measure(damaged, "cortex-m4", plugin, tmp_path)
+    damaged = tiny.artifact[:-1] + bytes([tiny.artifact[-1] ^ 1])
+    with pytest.raises(ArtifactError, match="CRC-32"):
+        measure(replace(tiny, artifact=damaged), "cortex-m4", plugin, tmp_path)
+    table = OperatorTable.of(read_artifact(tiny.artifact))
+    program = link("cortex-m4", table, damaged, tiny.inputs.tobytes(), tmp_path)
+    execution = execute(program, "cortex-m4", plugin, "dcc_model_run", "count_end", tmp_path)
+    assert execution.output == b"rejected 4\n"
 
 
 def test_a_missing_program_is_named() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from math import log2
 
 import pytest
 
@@ -24,8 +25,10 @@ def test_a_row_has_the_networks_sizes_and_bit_exact_artifacts(autoencoder: zoo.R
     assert autoencoder.multiply_accumulates == 264_192
     assert autoencoder.float_bytes == 4 * autoencoder.parameters
     assert all(result.bit_exact for result in autoencoder.recipes.values())
-    # 264,192 weights: a bit for each, an index of 6, 4 or 3 bits for the nonzero half, fifth or tenth; then the rest.
-    for result, bits in zip(autoencoder.recipes.values(), (1 + 6 / 2, 1 + 4 / 5, 1 + 3 / 10), strict=True):
+    # 264,192 weights: the entropy of which are not zero, and which of 63, 15 or 7 values those have; then the rest.
+    for result, (nonzero, values) in zip(autoencoder.recipes.values(), ((0.5, 63), (0.2, 15), (0.1, 7)), strict=True):
+        zero = 1 - nonzero
+        bits = -zero * log2(zero) - nonzero * log2(nonzero) + nonzero * log2(values)
         weights = 264_192 * bits / 8
         assert weights < result.artifact_bytes < weights + 30_000
 
