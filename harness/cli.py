@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import time
 from dataclasses import asdict
@@ -184,6 +185,8 @@ def tune(
     from harness.tune.report import as_object, as_tables
     from harness.tune.tuning import tune as tune_on
 
+    # Also where SIGINT was ignored at the start, as for a shell's background jobs.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with shown_on(_err, device, quiet=as_json) as on_progress:
         tuned = tune_on(device, entry, on_progress)
     if as_json:
