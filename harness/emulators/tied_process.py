@@ -9,8 +9,9 @@ from pathlib import Path
 
 # The shell starts the program and a reader of the pipe that only we hold open. When we close the pipe or die, even by
 # SIGKILL, the reader sees the end of the file and terminates the program. (The kernel's parent-death signal would
-# follow the *thread* that started the program, which may be a short-lived worker.)
-_WATCHED = 'exec 3<&0; "$@" 3<&- & program=$!; { read -r _; kill $program; } <&3 & wait $program'
+# follow the *thread* that started the program, which may be a short-lived worker.) A program that has ended by itself
+# cannot be killed; that complaint must not stand behind the program's own last words in the log.
+_WATCHED = 'exec 3<&0; "$@" 3<&- & program=$!; { read -r _; kill $program 2>/dev/null; } <&3 & wait $program'
 _STOP_TIMEOUT_S = 5.0
 
 
