@@ -363,11 +363,11 @@ void dcc_conv_band(const dcc_conv_job *job) {
     weights.weights = job->weights;
     weights.words = weights.end = weights.chunk.words;
     work.job = job;
-    work.band = dcc_band_of(job);
-    band_words = dcc_band_row_words(&work.band);
-    if (!work.band.point) {
-        band_words *= (job->rows_at_once - 1u) * (uint32_t)job->window.y.stride + (uint32_t)job->window.y.kernel;
-    }
+    work.band = dcc_band_of(
+        &job->window, job->input_channels,
+        job->input_height == job->output_height && job->input_width == job->output_width, job->output_width,
+        job->rows_at_once);
+    band_words = work.band.rows * dcc_band_row_words(&work.band);
     work.words = (uint32_t *)(void *)job->scratch;
     work.channels = (dcc_channel *)(void *)(work.words + band_words);
     work.starts = (uint32_t *)(void *)(work.channels + job->filters_at_once);

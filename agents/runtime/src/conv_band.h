@@ -25,28 +25,32 @@ typedef struct {
 } dcc_band_list;
 
 typedef struct {
+    uint32_t rows;   /* of the input */
     uint32_t pairs;  /* words of a pixel */
     uint32_t phases;
     uint32_t pitch;  /* words of a row, pair and phase */
     int point;       /* each pixel sees itself alone: all rows are one */
 } dcc_band;
 
-static inline dcc_band dcc_band_of(const dcc_conv_job *job) {
-    const dcc_axis *const x = &job->window.x;
-    const dcc_axis *const y = &job->window.y;
+/* same_size: whether input and output are as high and as wide as each other; width: of the output. */
+static inline dcc_band dcc_band_of(
+    const dcc_window *window, uint32_t channels, int same_size, uint32_t width, uint32_t rows_at_once) {
+    const dcc_axis *const x = &window->x;
+    const dcc_axis *const y = &window->y;
     const uint32_t kernel = (uint32_t)x->kernel;
     const uint32_t stride = (uint32_t)x->stride;
-    uint32_t width = job->output_width;
     dcc_band band;
-    band.point = kernel == 1u && y->kernel == 1 && stride == 1u && y->stride == 1 && x->padding == 0 &&
-                 y->padding == 0 && job->input_width == width && job->input_height == job->output_height;
-    if (band.point) width *= job->rows_at_once;
-    band.pairs = (job->input_channels + 3u) / 4u * 2u;
+    band.point = same_size && kernel == 1u && y->kernel == 1 && stride == 1u && y->stride == 1 && x->padding == 0 &&
+                 y->padding == 0;
+    if (band.point) width *= rows_at_once;
+    band.rows = band.point ? 1u : (rows_at_once - 1u) * (uint32_t)y->stride + (uint32_t)y->kernel;
+    band.pairs = (channels + 3u) / 4u * 2u;
     band.phases = stride < kernel ? stride : kernel;
     band.pitch = (width < DCC_BAND_PIXELS ? DCC_BAND_PIXELS : width) + (kernel - 1u) / stride;
     return band;
 }
 
+/* Of one input row, which is all of them where they are one. */
 static inline uint32_t dcc_band_row_words(const dcc_band *band) { return band->pairs * band->phases * band->pitch; }
 
 /* Adds up 8 neighbouring output pixels of one filter. origin: the word of the first pixel's first tap. */

@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -172,10 +172,10 @@ def convolution(window: Window, output: Tensor, residual: Residual | None = None
 def using(kernel: Kernel, encoding: Encoding) -> Choose:
     """Filters and rows at once are as few as there may be."""
 
-    def choose(_index: int, _convolution: Convolution, choices: list[KernelChoice]) -> KernelChoice:
+    def choose(_index: int, _convolution: Convolution, choices: Sequence[KernelChoice]) -> KernelChoice:
         return next(choice for choice in choices if (choice.kernel, choice.encoding) == (kernel, encoding))
 
-    return choose  # type: ignore[return-value]
+    return choose
 
 
 def packed(graph: IntegerGraph, kernel: Kernel = Kernel.GENERAL, encoding: Encoding = Encoding.INDEXED) -> Parts:

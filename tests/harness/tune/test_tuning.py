@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,12 +73,12 @@ def test_what_does_not_come_to_its_end_leaves_the_profile_as_it_was(
     before = sorted(profiles.iterdir())
     calls = 0
 
-    def fails_later(*arguments: object) -> object:
+    def fails_later(*arguments: Any) -> float:
         nonlocal calls
         calls += 1
         if calls > 3:
             raise error
-        return measured(*arguments)  # type: ignore[arg-type]
+        return measured(*arguments)
 
     monkeypatch.setattr(tuning, "duration_of_inference", fails_later)
     with pytest.raises(told) as raised:
