@@ -1,6 +1,6 @@
 """The tables of kernel costs that come with the packer: instructions counted in QEMU, layer by layer, and fitted.
 
-Beside them the bytes of code that kernels and decoders add, of the programs that are linked for Cortex-M.
+Beside them the bytes of code that operators, kernels and decoders add, of the programs that are linked for Cortex-M.
 
 Writes compression/dccdka/packing/kernel_costs/CORE.json, for Cortex-M cores (counted by the plugin of
 benchmarks.kernels) and the Cortex-A53 (counted as for an emulated Raspberry Pi; needs `make firmware`).
@@ -26,7 +26,7 @@ from benchmarks.kernels.rows import measure
 from dccdka.export.operator_table import OperatorTable
 from dccdka.packing import run_reference
 from dccdka.packing.choice import Encoding, Kernel
-from dccdka.packing.costs import DECODED, PACKAGED, CodeSizes, KernelCosts
+from dccdka.packing.costs import DECODED, KINDS, PACKAGED, CodeSizes, KernelCosts
 from harness.emulators.instruction_counter import count_instructions
 from harness.errors import HarnessError
 from harness.farm.single_run import random_inputs
@@ -37,6 +37,7 @@ from harness.tune.report import as_tables
 
 _A53 = "cortex-a53"
 _INPUTS = 2
+_NO_CODE = CodeSizes(0, dict.fromkeys(KINDS, 0), dict.fromkeys(Kernel, 0), dict.fromkeys(DECODED, 0))
 _Counter = Callable[[MicroBenchmark, NDArray[np.int8]], int]
 
 
@@ -54,21 +55,22 @@ def measure_costs(core: str) -> KernelCosts:
         f"python -m benchmarks.kernel_costs, {len(measured)} layers: instructions of an emulated {core}, standing for"
         " time; memory and pipeline are not in them"
     )
-    code = CodeSizes(0, dict.fromkeys(Kernel, 0), dict.fromkeys(DECODED, 0)) if core == _A53 else code_sizes(core)
+    code = _NO_CODE if core == _A53 else code_sizes(core)
     return KernelCosts("instructions", True, source, _runtime(), code, fit_kernels(measured))
 
 
 def code_sizes(core: str) -> CodeSizes:
     """Of programs linked with nothing but convolutions and one part each. Raises KernelBenchmarkError."""
 
-    def linked(kernels: Sequence[Kernel] = (), encodings: Sequence[Encoding] = ()) -> int:
+    def linked(kinds: Sequence[str] = (), kernels: Sequence[Kernel] = (), encodings: Sequence[Encoding] = ()) -> int:
         names = [tuple(part.name.lower() for part in parts) for parts in (kernels, encodings)]
-        table = OperatorTable(("convolution",), *names)
+        table = OperatorTable(("convolution", *kinds), *names)
         return link(core, table, b"", b"", BUILD / "costs" / core).code_bytes
 
     runtime = linked()
     return CodeSizes(
         runtime,
+        {kind: linked(kinds=[kind]) - runtime for kind in KINDS},
         {kernel: linked(kernels=[kernel]) - runtime for kernel in Kernel},
         {encoding: linked(encodings=[encoding]) - runtime for encoding in DECODED},
     )

@@ -4,36 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dccdka.lowering.graph import (
-    Add,
-    ArgMax,
-    AveragePool,
-    Concatenate,
-    Convolution,
-    Lookup,
-    MaxPool,
-    Multiply,
-    Operator,
-    Pad,
-    ReLU,
-    Softmax,
-)
 from dccdka.packing.artifact import Artifact
-from dccdka.packing.choice import Encoding, Kernel
-
-_KINDS: dict[type[Operator], str] = {
-    Convolution: "convolution",
-    Add: "add",
-    AveragePool: "average_pool",
-    MaxPool: "max_pool",
-    ReLU: "relu",
-    Multiply: "multiply",
-    Concatenate: "concatenate",
-    Pad: "pad",
-    Lookup: "lookup",
-    Softmax: "softmax",
-    ArgMax: "argmax",
-}
+from dccdka.packing.parts import RuntimeParts
 
 
 @dataclass(frozen=True)
@@ -47,15 +19,9 @@ class OperatorTable:
     @classmethod
     def of(cls, artifact: Artifact) -> OperatorTable:
         """What the artifact uses, and nothing else."""
-        used = {type(operator) for operator in artifact.operators}
-        choices = [choice for choice in artifact.choices if choice is not None]
-        kernels = {choice.kernel for choice in choices}
-        encodings = {choice.encoding for choice in choices} - {Encoding.RAW}  # which is not decoded
-        return cls(
-            kinds=tuple(name for kind, name in _KINDS.items() if kind in used),
-            kernels=tuple(kernel.name.lower() for kernel in Kernel if kernel in kernels),
-            encodings=tuple(encoding.name.lower() for encoding in Encoding if encoding in encodings),
-        )
+        parts = RuntimeParts.of(artifact)
+        kernels, encodings = (tuple(part.name.lower() for part in of) for of in (parts.kernels, parts.encodings))
+        return cls(parts.kinds, kernels, encodings)
 
     @property
     def symbols(self) -> tuple[str, ...]:

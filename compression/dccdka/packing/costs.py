@@ -3,7 +3,7 @@
 Time is a table of costs per unit of work, fitted to measurements (`harness tune`). All is kept as JSON:
 
     {"unit": "instructions", "estimated": true, "source": "...", "runtime": "...",
-     "code": {"runtime": 5316, "general": 1932, ..., "indexed": 712, ...},
+     "code": {"runtime": 5316, "add": 396, ..., "general": 1932, ..., "indexed": 712, ...},
      "kernels": {"tile": {"costs": {"steps": 12.5, ...}, "measurements": 40, "typical_error": 0.01,
                           "largest_error": 0.04}, ...}}
 """
@@ -18,13 +18,16 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self, TypeVar, get_args
 
 from dccdka.packing.choice import Encoding, Kernel, KernelChoice
+from dccdka.packing.parts import KIND_NAMES
 from dccdka.packing.work import Layer, kinds_of_work, work
 
 Unit = Literal["instructions", "seconds"]
+_Part = TypeVar("_Part")
 
+KINDS = tuple(name for name in KIND_NAMES.values() if name != "convolution")
 DECODED = tuple(encoding for encoding in Encoding if encoding is not Encoding.RAW)
 PACKAGED = Path(__file__).parent / "kernel_costs"
 # Cores that run the same code have one table: Cortex-M with the DSP extension, Cortex-M without it, larger machines.
@@ -57,19 +60,21 @@ class KernelFit:
 
 @dataclass(frozen=True)
 class CodeSizes:
-    """Bytes of flash. runtime: what every model links; the others: what a kernel or a decoder adds to that.
+    """Bytes of flash. runtime: what every model with a convolution links; the others: what a part adds to that.
 
-    0 where code takes no room that counts, as on a machine with a file system.
+    kinds: of operators, by name, without the convolution. 0 where code takes no room that counts, as on a machine with
+    a file system. Parts share some code, so a sum of them is an estimate of what is linked, and rather too large.
     """
 
     runtime: int
+    kinds: Mapping[str, int]
     kernels: Mapping[Kernel, int]
     encodings: Mapping[Encoding, int]  # without RAW, which is not decoded
 
-    def of(self, kernels: Collection[Kernel], encodings: Collection[Encoding]) -> int:
-        """Of a runtime with these."""
-        decoders = sum(size for encoding, size in self.encodings.items() if encoding in encodings)
-        return self.runtime + decoders + sum(self.kernels[kernel] for kernel in kernels)
+    def of(self, kernels: Collection[Kernel], encodings: Collection[Encoding], kinds: Collection[str] = ()) -> int:
+        """Of a runtime with these; RAW and the convolution may be among them, and add nothing."""
+        kernel_bytes, decoder_bytes = _linked(self.kernels, kernels), _linked(self.encodings, encodings)
+        return self.runtime + _linked(self.kinds, kinds) + kernel_bytes + decoder_bytes
 
 
 @dataclass(frozen=True)
@@ -123,7 +128,7 @@ class KernelCosts:
         """What JSON holds of it; `from_object` takes it back."""
         kernels = {kernel.name.lower(): asdict(fit) for kernel, fit in self.kernels.items()}
         parts = {part.name.lower(): size for part, size in (*self.code.kernels.items(), *self.code.encodings.items())}
-        code = {"runtime": self.code.runtime, **parts}
+        code = {"runtime": self.code.runtime, **self.code.kinds, **parts}
         return {**{name: getattr(self, name) for name in _FIELDS}, "code": code, "kernels": kernels}
 
     @classmethod
@@ -170,14 +175,19 @@ def _mapping(value: object, where: str, keys: tuple[str, ...]) -> dict[str, Any]
 
 
 def _code(value: object) -> CodeSizes:
-    sizes = _mapping(value, "code", ("runtime", *(part.name.lower() for part in (*Kernel, *DECODED))))
+    sizes = _mapping(value, "code", ("runtime", *KINDS, *(part.name.lower() for part in (*Kernel, *DECODED))))
     for name, size in sizes.items():
         _check_count(size, f"code.{name}")
     return CodeSizes(
         sizes["runtime"],
+        {kind: sizes[kind] for kind in KINDS},
         {kernel: sizes[kernel.name.lower()] for kernel in Kernel},
         {encoding: sizes[encoding.name.lower()] for encoding in DECODED},
     )
+
+
+def _linked(sizes: Mapping[_Part, int], parts: Collection[_Part]) -> int:
+    return sum(size for part, size in sizes.items() if part in parts)
 
 
 def _check_count(value: object, where: str) -> None:

@@ -14,13 +14,13 @@ from dccdka.packing import PackingError, pack, read_artifact
 from dccdka.packing.arena import plan_arena
 from dccdka.packing.choice import Encoding, Kernel, KernelChoice
 from dccdka.packing.choosing import choose_kernels
-from dccdka.packing.costs import DECODED, CodeSizes, packaged_costs
+from dccdka.packing.costs import DECODED, KINDS, CodeSizes, packaged_costs
 from dccdka.packing.kernels import refusal
 from dccdka.packing.sizes import artifact_sizes
 from dccdka.packing.work import Layer
 from dccdka.packing.workload import workload_of
 
-NO_CODE = CodeSizes(0, dict.fromkeys(Kernel, 0), dict.fromkeys(DECODED, 0))
+NO_CODE = CodeSizes(0, dict.fromkeys(KINDS, 0), dict.fromkeys(Kernel, 0), dict.fromkeys(DECODED, 0))
 SAME = Window((3, 3), (1, 1), (1, 1))
 
 
@@ -106,7 +106,9 @@ def test_a_kernel_is_linked_where_the_network_becomes_faster_by_more_than_flash_
     weights = stored.stream + stored.tables + stored.channels
 
     def kernel(band_code: int) -> Kernel:
-        code = CodeSizes(1000, {**NO_CODE.kernels, Kernel.TILE: 500, Kernel.BAND: band_code}, NO_CODE.encodings)
+        code = CodeSizes(
+            1000, NO_CODE.kinds, {**NO_CODE.kernels, Kernel.TILE: 500, Kernel.BAND: band_code}, NO_CODE.encodings
+        )
         # Scratch grows by a known share, so that only flash is left to decide.
         times = {Kernel.TILE: 1.0, Kernel.BAND: 0.8}
         return chosen(roomy(graph), Costs(lambda choice: times.get(choice.kernel, 99.0), code)).kernel

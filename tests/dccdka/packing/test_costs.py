@@ -11,7 +11,7 @@ import pytest
 
 from dccdka.lowering.graph import POINT, Window
 from dccdka.packing.choice import Encoding, Kernel, KernelChoice
-from dccdka.packing.costs import DECODED, CodeSizes, CostsError, KernelCosts, KernelFit, packaged_costs
+from dccdka.packing.costs import DECODED, KINDS, CodeSizes, CostsError, KernelCosts, KernelFit, packaged_costs
 from dccdka.packing.kernels import Shape
 from dccdka.packing.work import Layer, kinds_of_work
 
@@ -21,7 +21,9 @@ LAYER = Layer(Shape((4, 4, 8), (4, 4, 6), POINT, 1, flatten=False), nonzeros=20,
 def table(**tile: float) -> KernelCosts:
     fits = {kernel: KernelFit(dict.fromkeys(kinds_of_work(kernel), 0.0)) for kernel in Kernel}
     fits[Kernel.TILE] = KernelFit({**fits[Kernel.TILE].costs, **tile}, 3, 0.01, 0.02)
-    code = CodeSizes(1000, dict.fromkeys(Kernel, 100) | {Kernel.TILE: 200}, dict.fromkeys(DECODED, 10))
+    code = CodeSizes(
+        1000, dict.fromkeys(KINDS, 30), dict.fromkeys(Kernel, 100) | {Kernel.TILE: 200}, dict.fromkeys(DECODED, 10)
+    )
     return KernelCosts("seconds", True, "a test", "none", code, fits)
 
 
@@ -35,6 +37,7 @@ def test_code_is_the_runtime_and_its_parts() -> None:
     code = table().code
     assert code.of((), (Encoding.RAW,)) == 1000
     assert code.of((Kernel.TILE, Kernel.BAND), (Encoding.RAW, Encoding.CODED, Encoding.INDEXED)) == 1320
+    assert code.of((), (), ("convolution", "add", "softmax")) == 1060
 
 
 def test_a_stored_table_is_read_back(tmp_path: Path) -> None:
