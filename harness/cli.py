@@ -9,7 +9,7 @@ import time
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -20,6 +20,9 @@ from harness.config import load_inventory, load_profile, load_study
 from harness.config.inventory import DeviceEntry, entry_of, find_inventory
 from harness.errors import DeviceError, HarnessError, UsageError
 from harness.interrupt import EXIT_INTERRUPTED, stopped_by_interrupt
+
+if TYPE_CHECKING:
+    from harness.results.records import DeviceRun
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -45,6 +48,7 @@ class ExportFormat(StrEnum):
 
     C = "c"
     ONNX = "onnx"
+    FIRMWARE = "firmware"
 
 
 _WIDE = 140  # where there is no terminal to fit: a pipe or a file
@@ -153,19 +157,16 @@ def measure(
     """Verify an artifact on a device bit for bit, and measure it."""
     path = find_inventory(inventory)
     entry = entry_of(load_inventory(path), path, device)
-    from harness.farm.single_run import artifact_from
+    from harness.farm.single_run import artifact_from, random_inputs
     from harness.farm.single_run import measure as measure_on
 
-    run = measure_on(device, entry, artifact_from(artifact, inputs), inputs)
+    packed = artifact_from(artifact, inputs)
+    run = measure_on(device, entry, packed, random_inputs(packed, inputs))
     if as_json:
         measurements = [{**asdict(m), "unit": m.unit} for m in run.measurements]
         _print_json({**asdict(run), "measurements": measurements})
         return
-    _say(f"{device}: {run.verified_inputs} inputs equal the reference, {run.firmware}")
-    for m in run.measurements:
-        _say(f"  {m.metric:8} {m.value:.6g} {m.unit} {m.kind}: {m.method}")
-    for a in run.absent:
-        _say(f"  {a.metric:8} absent: {a.reason}")
+    _say_run(run)
 
 
 @app.command(epilog="Example: harness tune --device f405-emulated --json")
@@ -226,7 +227,8 @@ def pack(
 
 @app.command(
     epilog="Example: harness export quickstart c007 --out c007/\n\n"
-    "Example: harness export quickstart c007 --format onnx --out c007.onnx"
+    "Example: harness export quickstart c007 --format onnx --out c007.onnx\n\n"
+    "Example: harness export quickstart c007 --format firmware --out c007-firmware/"
 )
 def export(
     study: Study,
@@ -239,6 +241,7 @@ def export(
 
     c: a folder of plain C that compiles with one command, with CMake, or as a Zephyr module.
     onnx: a model of integers (QuantizeLinear, DequantizeLinear) for other tools.
+    firmware: the agent with this one model in flash and nothing that it does not need, run once by the emulated board.
     """
     from dccdka.export.c_library import compile_command
     from harness.deploy import export_candidate, export_onnx
@@ -249,6 +252,16 @@ def export(
         found = export_onnx(journal, candidate, out)
         _say(f"{out}: ONNX Runtime's outputs and the device's differ by at most {found.steps} of 256 steps")
         _say(f"({found.differing:.2%} of {found.outputs} outputs on test images differ at all)")
+        return
+    if form is ExportFormat.FIRMWARE:
+        from harness.candidate_firmware import export_firmware
+
+        made = export_firmware(journal, candidate, out)
+        _say_run(made.run)
+        _say(
+            f"{made.image}: for a {made.profile.name}. Flashed, it is measured like the agent, with this artifact only:"
+        )
+        _say(f"harness measure {out / 'model.dcc'} --device NAME")
         return
     files = export_candidate(journal, candidate, out)
     _say(f"{len(files)} files in {out}. There, this compiles it, and ./self_test checks it on a stored image:")
@@ -277,6 +290,14 @@ def metrics(
         stop.wait()
     server.close()
     sys.exit(EXIT_INTERRUPTED)
+
+
+def _say_run(run: DeviceRun) -> None:
+    _say(f"{run.device}: {run.verified_inputs} inputs equal the reference, {run.firmware}")
+    for m in run.measurements:
+        _say(f"  {m.metric:8} {m.value:.6g} {m.unit} {m.kind}: {m.method}")
+    for a in run.absent:
+        _say(f"  {a.metric:8} absent: {a.reason}")
 
 
 def _check_line(name: str, result: dict[str, Any]) -> str:

@@ -60,7 +60,7 @@ def pack_network(config: StudyConfig, recipe: Recipe, weights: Path | None, say:
 
 def export_candidate(journal: Journal, candidate_id: str, out: Path) -> list[Path]:
     """Writes a folder of C that builds and checks itself; returns its files. Raises UsageError."""
-    artifact, inputs = _with_inputs(journal, candidate_id, 1)
+    artifact, inputs = candidate_with_inputs(journal, candidate_id, 1)
     expected = run_reference(artifact, inputs)
     try:
         return export_library(
@@ -84,7 +84,7 @@ def export_onnx(journal: Journal, candidate_id: str, out: Path) -> Agreement:
         raise UsageError(f"--format onnx: needs pip install 'dccdka-harness[onnx]' ({error})") from None
     if out.exists():
         raise UsageError(f"--out {out}: exists; name a new file")
-    artifact, inputs = _with_inputs(journal, candidate_id, _ONNX_IMAGES)
+    artifact, inputs = candidate_with_inputs(journal, candidate_id, _ONNX_IMAGES)
     try:
         model = onnx_model(artifact, candidate_id)
     except ExportError as error:
@@ -97,7 +97,7 @@ def export_onnx(journal: Journal, candidate_id: str, out: Path) -> Agreement:
     return found
 
 
-def _with_inputs(journal: Journal, candidate_id: str, count: int) -> tuple[Artifact, Images]:
+def candidate_with_inputs(journal: Journal, candidate_id: str, count: int) -> tuple[Artifact, Images]:
     """A candidate's artifact and so many test images as it takes them."""
     candidate = journal.candidate(candidate_id)
     if candidate.training is None:

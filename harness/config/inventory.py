@@ -28,9 +28,13 @@ class SerialConnection(StrictModel):
 
 
 class QemuConnection(StrictModel):
-    """A board that QEMU plays, started when it is needed. Its timer counts instructions, not cycles."""
+    """A board that QEMU plays, started when it is needed. Its timer counts instructions, not cycles.
+
+    firmware: what the board runs instead of the agent that `make firmware` builds, as of `harness export`.
+    """
 
     kind: Literal["qemu"]
+    firmware: Path | None = None
 
 
 class SshConnection(StrictModel):

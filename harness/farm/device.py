@@ -102,7 +102,8 @@ class DeviceOpener:
             case SerialConnection():
                 return SerialTransport(connection.port, name)
             case QemuConnection():
-                return resources.enter_context(QemuBoard(firmware_of(profile), name)).connect()
+                firmware = connection.firmware or build_dir() / "firmware" / profile.name / "agent.elf"
+                return resources.enter_context(QemuBoard(firmware, name)).connect()
             case LoopbackSshConnection():
                 sshd = self._loopback_sshd()
                 host = SshHost(sshd.host, sshd.port, sshd.user, sshd.key_file, sshd.known_hosts)
@@ -119,10 +120,6 @@ class DeviceOpener:
             if self._sshd is None:
                 self._sshd = self._shared.enter_context(LoopbackSshd(self._state / "sshd"))
             return self._sshd
-
-
-def firmware_of(profile: Profile) -> Path:
-    return build_dir() / "firmware" / profile.name / "agent.elf"
 
 
 def _linux_agent(entry: DeviceEntry, profile: Profile) -> LinuxAgent:

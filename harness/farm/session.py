@@ -13,6 +13,7 @@ from typing import Self
 
 from agent_wire.messages import Fields, MalformedMessage, Refused
 from agent_wire.protocol import PROTOCOL
+from dccdka.export.firmware_image import AGENT
 from harness.errors import (
     ArtifactRejected,
     CandidateError,
@@ -40,6 +41,11 @@ class Hello:
     profile: str
     agent: str
     build: str
+
+    @property
+    def has_one_model(self) -> bool:
+        """Whether it is firmware that was linked for one artifact and takes no other."""
+        return self.agent == AGENT
 
 
 @dataclass(frozen=True)

@@ -52,12 +52,12 @@ def random_inputs(artifact: Artifact, count: int) -> VerificationSet:
     return VerificationSet(generator.integers(-128, 128, size=shape, dtype=np.int8))
 
 
-def measure(name: str, entry: DeviceEntry, artifact: Artifact, inputs: int) -> DeviceRun:
+def measure(name: str, entry: DeviceEntry, artifact: Artifact, verification: VerificationSet) -> DeviceRun:
     """Raises CandidateError or DeviceError."""
     with tempfile.TemporaryDirectory(prefix="dccdka-") as state, DeviceOpener(Path(state)) as opener:
         device = opener.open(name, entry, load_profile(entry.profile))
         try:
-            return run_on_device(device, artifact, random_inputs(artifact, inputs))
+            return run_on_device(device, artifact, verification)
         finally:
             device.close()
 

@@ -19,6 +19,7 @@ from harness.config import Limits, Profile
 from harness.errors import DoesNotFit
 from harness.farm.device import OpenDevice
 from harness.farm.farm import Farm, Group
+from harness.farm.flash import flash_of
 from harness.farm.measuring import VerificationSet, run_on_device, ship
 from harness.results.measurement import UNITS, Metric
 from harness.search.preparation import to_artifact, verification_inputs
@@ -74,10 +75,10 @@ def _check_memory(device: OpenDevice, artifact: Artifact) -> None:
     loaded = ship(device, artifact)
     where = f"profile {device.profile.name}"
     ram = loaded.arena_bytes + device.hello.static_bytes
-    flash = len(artifact.data) + device.hello.runtime_code_bytes
+    flash = flash_of(device, artifact)
     for resource, needed, room in (
         ("ram", ram, device.profile.ram_bytes),
-        ("flash", flash, device.profile.flash_bytes),
+        (f"flash ({flash.kind})", flash.value, device.profile.flash_bytes),
     ):
         if room.value is not None and needed > room.value:
             raise DoesNotFit(resource, needed, room.value, "B", where)

@@ -68,6 +68,42 @@ def test_an_exported_onnx_model_is_compared_with_the_device_and_replaces_no_file
     assert out.read_bytes() == written
 
 
+def test_exported_firmware_runs_its_candidate_on_a_board_and_no_other(
+    finished_study: SmallStudy, packed: Path, tmp_path: Path
+) -> None:
+    candidate = next(c for c in finished_study.front()["candidates"] if c["on_front"])
+    out = tmp_path / "firmware"
+    arguments = ("export", "small", candidate["id"], "--format", "firmware", "--out", str(out))
+    done = finished_study.run(*arguments)
+    assert done.returncode == 0, done.stderr
+    linked = re.search(r"flash +(\d+) B measured", done.stdout)
+    (summed,) = (m for m in candidate["measurements"] if (m["device"], m["metric"]) == ("f405-emulated", "flash"))
+    assert linked is not None, done.stdout
+    assert summed["kind"] == "estimated"
+    assert int(linked[1]) == pytest.approx(summed["value"], rel=0.08)
+    assert {path.name for path in out.iterdir()} == {"agent.bin", "agent.elf", "model.c", "model.dcc"}
+
+    inventory = out / "devices.yaml"
+    board = {"profile": "stm32f405", "connection": {"kind": "qemu", "firmware": str(out / "agent.elf")}}
+    inventory.write_text(json.dumps({"devices": {"one": board}}))
+    on_board = ("--device", "one", "--inventory", str(inventory))
+    assert finished_study.run("measure", str(out / "model.dcc"), *on_board).returncode == 0
+    refused = finished_study.run("measure", str(packed), *on_board)
+    assert refused.returncode == 3 and "holds one model, and another was sent" in refused.stderr
+    again = finished_study.run(*arguments)
+    assert again.returncode == 2 and "is not empty" in again.stderr
+
+
+def test_firmware_is_not_begun_without_its_tools(
+    finished_study: SmallStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    candidate = next(c["id"] for c in finished_study.front()["candidates"] if c["on_front"])
+    monkeypatch.setenv("PATH", str(tmp_path))
+    refused = finished_study.run("export", "small", candidate, "--format", "firmware", "--out", str(tmp_path / "out"))
+    assert refused.returncode == 2 and "make is missing: apt install make" in refused.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_damaged_artifact_is_refused_before_any_device_is_opened(
     finished_study: SmallStudy, packed: Path, tmp_path: Path
 ) -> None:

@@ -51,6 +51,7 @@ def test_every_candidate_is_measured_on_every_device(finished_study: SmallStudy)
         assert kinds["f405-emulated", "latency"] == "estimated"
         assert kinds["this-machine", "latency"] == "measured"
         assert kinds["f405-emulated", "energy"] == "estimated"
+        assert kinds["f405-emulated", "flash"] == "estimated"
         assert kinds["f405-emulated", "ram"] == kinds["pi3-emulated", "flash"] == "measured"
         absent = {(a["device"], a["metric"]): a["reason"] for a in candidate["absent"]}
         assert "instructions counted" in absent["pi3-emulated", "latency"]
@@ -70,7 +71,7 @@ def test_the_tables_mark_every_estimate(finished_study: SmallStudy) -> None:
     on_front = [c for c in finished_study.front()["candidates"] if c["on_front"]]
     for candidate in on_front:
         line = next(line for line in shown.splitlines() if line.strip().startswith(candidate["id"]))
-        assert line.count("~") == 2  # latency and energy of the emulated board; RAM and flash are measured
+        assert line.count("~") == 3  # latency, energy and flash of the emulated board; RAM is measured
 
 
 def test_a_finished_study_that_is_resumed_does_nothing_again(finished_study: SmallStudy) -> None:

@@ -5,6 +5,7 @@
 
 #include "bytes.h"
 #include "deployment.h"
+#include "image.h"
 #include "measure.h"
 #include "port.h"
 
@@ -12,7 +13,10 @@
 
 _Static_assert(WIRE_RESULT_RESPONSE_BYTES + 8 * TICKS_PER_ANSWER <= WIRE_MAX_PAYLOAD, "durations exceed a frame");
 
-static const char agent_and_build[] = ";firmware;" BUILD_HASH;
+static const char separator[] = ";";
+static const char build[] = BUILD_HASH;
+
+static const char other_model[] = "this firmware holds one model, and another was sent";
 
 static deployment deployed;
 static measurement measured;
@@ -32,14 +36,19 @@ static void hello(const uint8_t *request, size_t bytes, answer *a) {
     store_u32(a->payload + WIRE_HELLO_RESPONSE_STATIC_BYTES_AT, sizeof(dcc_model));
     a->bytes = WIRE_HELLO_RESPONSE_IDENTITY_AT;
     answer_append(a, port_profile, strlen(port_profile));
-    answer_append(a, agent_and_build, sizeof agent_and_build - 1);
+    answer_append(a, separator, sizeof separator - 1);
+    answer_append(a, image.agent, strlen(image.agent));
+    answer_append(a, separator, sizeof separator - 1);
+    answer_append(a, build, sizeof build - 1);
 }
 
 static void load_begin(const uint8_t *request, size_t bytes, answer *a) {
     (void)bytes;
     const uint32_t artifact_bytes = load_u32(request + WIRE_LOAD_BEGIN_REQUEST_ARTIFACT_BYTES_AT);
     has_result = false;
-    if (!deployment_begin(&deployed, artifact_bytes, request + WIRE_LOAD_BEGIN_REQUEST_SHA256_AT))
+    if (image.artifact != NULL && artifact_bytes != image.artifact_bytes)
+        answer_refuse(a, WIRE_STATUS_BAD_MESSAGE, 0, other_model);
+    else if (!deployment_begin(&deployed, artifact_bytes, request + WIRE_LOAD_BEGIN_REQUEST_SHA256_AT))
         answer_refuse_size(a, artifact_bytes, deployed.pool_bytes, "RAM for the artifact");
 }
 
@@ -50,9 +59,8 @@ static void load_chunk(const uint8_t *request, size_t bytes, answer *a) {
         answer_refuse(a, WIRE_STATUS_BAD_STATE, 0, "a chunk that does not follow what was received");
     } else if (count > deployed.artifact_bytes - deployed.artifact_received) {
         answer_refuse(a, WIRE_STATUS_BAD_MESSAGE, 0, "more bytes than announced");
-    } else {
-        memcpy(deployed.pool + offset, request + WIRE_LOAD_CHUNK_REQUEST_DATA_AT, count);
-        deployed.artifact_received += count;
+    } else if (!deployment_receive(&deployed, request + WIRE_LOAD_CHUNK_REQUEST_DATA_AT, count)) {
+        answer_refuse(a, WIRE_STATUS_BAD_MESSAGE, 0, other_model);
     }
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The artifact under test and its surroundings in the pool: artifact | guard | arena | guard | input. The input is kept apart
- * from the arena because a run may overwrite what lies there.
+ * from the arena because a run may overwrite what lies there. An artifact that the image was linked with stays in flash.
  */
 #ifndef DEPLOYMENT_H
 #define DEPLOYMENT_H
@@ -17,7 +17,8 @@ typedef struct {
     uint8_t *pool;
     size_t pool_bytes;
 
-    size_t artifact_bytes; /* announced */
+    const uint8_t *artifact; /* in the pool or in flash */
+    size_t artifact_bytes;   /* announced */
     size_t artifact_received;
     uint8_t sha256[SHA256_BYTES];
 
@@ -30,6 +31,9 @@ typedef struct {
 
 /* Forgets what was there. False when an artifact of this size exceeds the pool. */
 bool deployment_begin(deployment *d, size_t artifact_bytes, const uint8_t digest[SHA256_BYTES]);
+
+/* Takes the next bytes of the artifact. False when they are not those of the one in flash. */
+bool deployment_receive(deployment *d, const uint8_t *bytes, size_t count);
 
 /* Whether the artifact that arrived is the one that was announced. */
 bool deployment_hash_matches(const deployment *d);

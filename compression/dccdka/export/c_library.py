@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from string import Template
 
+from dccdka.export.c_array import c_numbers
 from dccdka.export.errors import ExportError
 from dccdka.export.operator_table import OperatorTable
 from dccdka.export.runtime_sources import PUBLIC_HEADER, runtime_sources
@@ -48,7 +49,7 @@ def export_library(
     table = OperatorTable.of(artifact)
     runtime = runtime_sources(runtime_dir, table.symbols)
     values = _values(artifact, table, name, runtime, sample_input, expected_output)
-    _make_empty_folder(out_dir)
+    make_empty_folder(out_dir)
     written = []
     for template in sorted(path for path in _TEMPLATES.rglob("*") if path.is_file()):
         relative = template.relative_to(_TEMPLATES)
@@ -62,7 +63,7 @@ def export_library(
     return written
 
 
-def _make_empty_folder(out_dir: Path) -> None:
+def make_empty_folder(out_dir: Path) -> None:
     try:
         if out_dir.exists() and any(out_dir.iterdir()):
             raise ExportError(f"{out_dir}: is not empty; name a new folder")
@@ -90,9 +91,9 @@ def _values(
         "zephyr_sources": "\n".join(f"    ../{source}" for source in sources),
         "operators": table.c_source(f"{name}_operators"),
         "linked": _named(table),
-        "artifact": _numbers(memoryview(artifact.data)),
-        "sample_input": _numbers(memoryview(sample_input).cast("b")),
-        "expected_output": _numbers(memoryview(expected_output).cast("b")),
+        "artifact": c_numbers(memoryview(artifact.data)),
+        "sample_input": c_numbers(memoryview(sample_input).cast("b")),
+        "expected_output": c_numbers(memoryview(expected_output).cast("b")),
         "artifact_bytes": str(len(artifact.data)),
         "arena_bytes": str(artifact.arena_bytes),
         "input_bytes": str(artifact.input_bytes),
@@ -111,10 +112,3 @@ def _named(table: OperatorTable) -> str:
     parts = {"operators": table.kinds, "convolution kernels": table.kernels, "weight decoders": table.encodings}
     said = (f"{what} {', '.join(names)}" for what, names in parts.items() if names)
     return "; ".join(said).replace("_", " ")
-
-
-def _numbers(values: memoryview) -> str:
-    """Lines of an array initialiser."""
-    numbers = values.tolist()
-    lines = (numbers[i : i + 20] for i in range(0, len(numbers), 20))
-    return "".join("    " + ", ".join(map(str, line)) + ",\n" for line in lines)
