@@ -16,10 +16,10 @@ DCC_NEON_INLINE void dcc_band_tile_sums(
         const int16x4_t weights = vreinterpret_s16_u32(vld1_dup_u32(&entry->weights));
         int16x8_t x;
         at += entry->delta;
-        x = vld1q_s16((const int16_t *)(const void *)at);
+        x = vreinterpretq_s16_u32(vld1q_u32((const uint32_t *)(const void *)at));
         parts[0] = vmlal_s16(parts[0], vget_low_s16(x), weights);
         parts[1] = vmlal_s16(parts[1], vget_high_s16(x), weights);
-        x = vld1q_s16((const int16_t *)(const void *)(at + 16));
+        x = vreinterpretq_s16_u32(vld1q_u32((const uint32_t *)(const void *)(at + 16)));
         parts[2] = vmlal_s16(parts[2], vget_low_s16(x), weights);
         parts[3] = vmlal_s16(parts[3], vget_high_s16(x), weights);
         at += 4u * DCC_BAND_PIXELS;
@@ -64,8 +64,8 @@ DCC_NEON_INLINE int16x8_t dcc_band_two(const int8_t *x, uint32_t step) {
 /* Widens 4 channels of 4 pixels, `step` bytes apart, into the rows of two pairs, `next` words apart. */
 DCC_NEON_INLINE void dcc_band_widen_four(const int8_t *x, uint32_t step, uint32_t *to, uint32_t next) {
     const int16x8x2_t words = vuzpq_s16(dcc_band_two(x, step), dcc_band_two(x + 2u * step, step));
-    vst1q_s16((int16_t *)(void *)to, words.val[0]);
-    vst1q_s16((int16_t *)(void *)(to + next), words.val[1]);
+    vst1q_u32(to, vreinterpretq_u32_s16(words.val[0]));
+    vst1q_u32(to + next, vreinterpretq_u32_s16(words.val[1]));
 }
 
 #endif

@@ -72,11 +72,18 @@ static void list_tiles(planes_work *work, const output_rows *band) {
     tile->x = 0u;
 }
 
+/* Two values of a plane at once: everything else reads them as int16_t. */
+#if defined(__GNUC__)
+typedef uint32_t __attribute__((may_alias)) two_values;
+#else
+typedef uint32_t two_values;
+#endif
+
 /* Fills the planes with what lies outside the image. */
 static void clear(const planes_work *work) {
     const uint32_t outside = (uint16_t)work->job->input_zero_point;
-    uint32_t *word = (uint32_t *)(void *)work->planes;
-    uint32_t *const end = (uint32_t *)(void *)work->taps;
+    two_values *word = (two_values *)(void *)work->planes;
+    const two_values *const end = (two_values *)(void *)work->taps;
     for (; word < end; word += 4) {
         word[0] = outside << 16 | outside;
         word[1] = outside << 16 | outside;

@@ -89,12 +89,11 @@ static uint32_t dot(const int16_t *weights, const int8_t *x, uint32_t count) {
     uint32_t sum = 0u;
 #if DCC_DSP
     for (; count >= 4u; count -= 4u, weights += 4, x += 4) {
-        const uint32_t *pairs = (const uint32_t *)(const void *)weights;
         const uint32_t word = dcc_word(x);
         const uint32_t even = dcc_sxtb16(word);
         const uint32_t odd = dcc_sxtb16_8(word);
-        sum = (uint32_t)dcc_smlad(dcc_pkhbt(even, odd), pairs[0], (int32_t)sum);
-        sum = (uint32_t)dcc_smlad(dcc_pkhtb(odd, even), pairs[1], (int32_t)sum);
+        sum = (uint32_t)dcc_smlad(dcc_pkhbt(even, odd), dcc_pair(weights), (int32_t)sum);
+        sum = (uint32_t)dcc_smlad(dcc_pkhtb(odd, even), dcc_pair(weights + 2), (int32_t)sum);
     }
 #endif
     for (; count > 0u; count--) sum += (uint32_t)(*weights++ * *x++);
@@ -105,16 +104,18 @@ static uint32_t dot(const int16_t *weights, const int8_t *x, uint32_t count) {
 static uint32_t multiply_tap(dcc_weights *weights, const int8_t *x, uint32_t channels, int32_t zero_point) {
     uint32_t sum = 0u;
     while (channels > 0u) {
-        uint32_t chunk[CHUNK / 2u]; /* of int16_t, aligned for words */
-        int16_t *const values = (int16_t *)(void *)chunk;
+        union {
+            int16_t values[CHUNK];
+            uint32_t alignment;
+        } chunk;
         const uint32_t taken = channels < CHUNK ? channels : CHUNK;
         uint32_t i;
-        dcc_take_weights(weights, values, taken);
+        dcc_take_weights(weights, chunk.values, taken);
         if (x != NULL) {
-            sum += dot(values, x, taken);
+            sum += dot(chunk.values, x, taken);
             x += taken;
         } else {
-            for (i = 0u; i < taken; i++) sum += (uint32_t)(values[i] * zero_point);
+            for (i = 0u; i < taken; i++) sum += (uint32_t)(chunk.values[i] * zero_point);
         }
         channels -= taken;
     }

@@ -14,11 +14,21 @@
     !defined(__ARM_BIG_ENDIAN)
 #define DCC_DSP 1
 
+/* The assembly is longer than the strings that ISO C promises. */
+#pragma GCC diagnostic ignored "-Woverlength-strings"
+
 /* Four int8 at any address. */
 static inline uint32_t dcc_word(const int8_t *at) {
     uint32_t word;
     memcpy(&word, at, sizeof word);
     return word;
+}
+
+/* Two int16 at a multiple of 4. */
+static inline uint32_t dcc_pair(const int16_t *at) {
+    uint32_t pair;
+    memcpy(&pair, __builtin_assume_aligned(at, 4), sizeof pair);
+    return pair;
 }
 
 /* Of int8 (0, 1, 2, 3), 0 and 2 as two int16. */
