@@ -10,7 +10,15 @@ import pytest
 
 RUNTIME = Path(__file__).parents[3] / "agents" / "runtime"
 SOURCES = sorted((RUNTIME / "src").glob("*.c"))
-WARNINGS = ["-std=c99", "-O2", "-Wall", "-Wextra", "-Wconversion", "-Wvla", "-Werror", f"-I{RUNTIME / 'include'}"]
+WARNINGS = """-std=c99 -pedantic -O2 -Wall -Wextra -Wconversion -Wcast-align -Wdouble-promotion -Wmissing-prototypes
+-Wpointer-arith -Wshadow -Wstrict-prototypes -Wundef -Wvla -Wwrite-strings -Werror""".split()
+INCLUDE = f"-I{RUNTIME / 'include'}"
+STRICT = "-Wcast-align=strict"  # gcc's word for what clang means without it
+RASPBERRY_PIS = {
+    "aarch64": ["aarch64-linux-gnu-gcc"],
+    "armv7 with NEON": ["arm-linux-gnueabihf-gcc", "-march=armv7-a", "-mfpu=neon"],
+    "armv6": ["arm-linux-gnueabi-gcc", "-march=armv6", "-marm"],
+}
 CORES = {
     "cortex-m4": ["-mthumb", "-mcpu=cortex-m4", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"],
     "cortex-m0plus": ["-mthumb", "-mcpu=cortex-m0plus"],
@@ -22,7 +30,7 @@ def objects(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     """A folder with the objects of the runtime, and what gcc says of their calls, each as it is written, and frames."""
     folder = tmp_path_factory.mktemp(request.param)
     as_written = ["-fno-inline", "-fno-optimize-sibling-calls", "-fstack-usage", "-fcallgraph-info"]
-    options = [*CORES[request.param], "-std=c99", "-O2", *as_written, f"-I{RUNTIME / 'include'}"]
+    options = [*CORES[request.param], "-std=c99", "-O2", *as_written, INCLUDE]
     subprocess.run(["arm-none-eabi-gcc", *options, "-c", *SOURCES], cwd=folder, check=True)
     return folder
 
@@ -54,16 +62,26 @@ def test_there_is_no_heap(objects: Path) -> None:
     assert {name for name in outside if not name.startswith(("__aeabi_", "__gnu_thumb1_"))} <= {"memcpy", "memset"}
 
 
+def assert_nothing_to_warn_of(compiler: list[str], folder: Path) -> None:
+    strict = [STRICT] if compiler[0].endswith("gcc") else []
+    subprocess.run([*compiler, *WARNINGS, *strict, INCLUDE, "-c", *SOURCES], cwd=folder, check=True)
+
+
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
 def test_nothing_to_warn_of_on_this_machine(compiler: str, tmp_path: Path) -> None:
-    subprocess.run([compiler, *WARNINGS, "-c", *SOURCES], cwd=tmp_path, check=True)
+    assert_nothing_to_warn_of([compiler], tmp_path)
 
 
 @pytest.mark.parametrize("core", CORES)
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
 def test_nothing_to_warn_of_on_microcontrollers(compiler: str, core: str, tmp_path: Path) -> None:
     prefix = ["arm-none-eabi-gcc"] if compiler == "gcc" else ["clang", "--target=arm-none-eabi", "-isystem", _newlib()]
-    subprocess.run([*prefix, *CORES[core], *WARNINGS, "-c", *SOURCES], cwd=tmp_path, check=True)
+    assert_nothing_to_warn_of([*prefix, *CORES[core]], tmp_path)
+
+
+@pytest.mark.parametrize("pi", RASPBERRY_PIS)
+def test_nothing_to_warn_of_on_raspberry_pis(pi: str, tmp_path: Path) -> None:
+    assert_nothing_to_warn_of(RASPBERRY_PIS[pi], tmp_path)
 
 
 def _newlib() -> str:
