@@ -6,6 +6,7 @@ import re
 import shutil
 import struct
 import subprocess
+import zlib
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,9 +15,9 @@ import pytest
 
 from benchmarks import host_runtime
 from benchmarks.host_runtime import Answer
-from dccdka.lowering.graph import Convolution, Operator
+from dccdka.lowering.graph import Convolution, IntegerGraph, Operator, Requantisation, Scaling, Tensor, Window
 from dccdka.packing import Artifact, ArtifactError, pack, read_artifact
-from dccdka.packing.choice import Kernel
+from dccdka.packing.choice import Encoding, Kernel
 from dccdka.packing.conformance import random_choices, random_graph, random_inputs
 
 ROOT = Path(__file__).parents[3]
@@ -140,6 +141,76 @@ def test_a_cortex_m4_agrees_and_touches_nothing_else(sanitized_driver: Any, guar
     for case, there, here in zip(given, answers_of(guarded, given), sanitized_driver.run(given), strict=True):
         if there.status != ARENA_TOO_SMALL:  # the host has more memory
             assert there == here, case[0].hex()
+
+
+# Kernel, encoding, whether the channels are WIDE: 3 filters of 9 inputs a row leave something to fill up everywhere.
+FILLED = [
+    (Kernel.TILE, Encoding.RAW, False),
+    (Kernel.TILE, Encoding.RAW, True),
+    (Kernel.VECTOR, Encoding.RAW, False),
+    (Kernel.VECTOR, Encoding.RAW, True),
+    (Kernel.BAND, Encoding.INDEXED, False),
+    (Kernel.BAND, Encoding.BITMAP, True),
+    (Kernel.GENERAL, Encoding.CODED, False),
+]
+
+
+def filled_up(kernel: Kernel, encoding: Encoding, wide: bool) -> bytes:
+    """An artifact of one convolution."""
+    codes = (np.arange(3 * 2 * 3 * 3) % 7 + 100).astype(np.uint8).reshape(3, 2, 3, 3)
+    multipliers = np.array([12345, 23456, 30001] if wide else [1 << 7, 1 << 8, 1 << 9], np.int16)
+    requantisation = Requantisation(Scaling(0, 4), multipliers, np.full(3, 8, np.int32))
+    operator = Convolution(0, 1, Window((2, 3), (1, 1), (0, 0)), 1, False, codes, 103, requantisation)
+    tensors = Tensor(2, 3, 3, 1.0, 0), Tensor(1, 1, 3, 1.0, 0)
+    return pack(
+        IntegerGraph(tensors, (operator,), input=0, output=1),
+        choose=lambda _i, _c, choices: next(c for c in choices if (c.kernel, c.encoding) == (kernel, encoding)),
+    )
+
+
+def changed(artifact: bytes, at: int, bit: int) -> bytes:
+    """With the checksum made right again."""
+    body = bytearray(artifact[8:])
+    body[at - 8] ^= 1 << bit
+    return artifact[:4] + struct.pack("<I", zlib.crc32(body)) + bytes(body)
+
+
+@pytest.mark.parametrize(("kernel", "encoding", "wide"), FILLED)
+def test_no_bit_of_the_data_is_seen_by_one_side_alone(
+    sanitized_driver: Any, guarded: Path, kernel: Kernel, encoding: Encoding, wide: bool
+) -> None:
+    """What fills up counts for nothing; all else is refused, or gives the same in assembly, in C and in Python."""
+    artifact = filled_up(kernel, encoding, wide)
+    whole = read_artifact(artifact)
+    (stored,) = whole.stored
+    assert stored is not None
+    assert (stored.choice.kernel, stored.choice.encoding, stored.choice.wide) == (kernel, encoding, wide)
+    inputs = bytes(range(120, 120 + whole.input_bytes))
+    data_bytes = stored.channel_bytes + stored.padding_bytes + stored.table_bytes + stored.stream_bytes
+    given = [(artifact, inputs)]
+    for at in range(len(artifact) - data_bytes, len(artifact)):
+        given += [(changed(artifact, at, bit), inputs) for bit in range(8)]
+    assert sanitized_driver.agreed(given) > 1
+    answers = sanitized_driver.run(given)
+    assert answers_of(guarded, given) == answers
+    fill = [
+        number for number, (data, _) in enumerate(given[1:], 1) if answers[number].status == 0 and same(whole, data)
+    ]
+    assert fill
+    assert {answers[number].output for number in fill} == {answers[0].output}
+
+
+def same(whole: Artifact, data: bytes) -> bool:
+    """Whether another artifact has the very weights and channels."""
+    (ours,), (theirs,) = whole.operators, read_artifact(data).operators
+    assert isinstance(ours, Convolution)
+    assert isinstance(theirs, Convolution)
+    pairs = (
+        (ours.codes, theirs.codes),
+        (ours.requantisation.multiplier, theirs.requantisation.multiplier),
+        (ours.requantisation.bias, theirs.requantisation.bias),
+    )
+    return all(np.array_equal(first, second) for first, second in pairs)
 
 
 def test_many_mutants_are_accepted(fuzzer: Path, tmp_path: Path) -> None:
