@@ -75,8 +75,9 @@ def _batch_of(batches: Batches, plan: EpochPlan, step: int) -> Batch:
 
 def _save(checkpoint: Checkpoint, learners: Sequence[Learner], step: int, order_state: Tensor) -> None:
     tensors = {"step": torch.tensor(step), "random/order": order_state, "random/cpu": torch.get_rng_state()}
-    if learners[0].device.type == "cuda":
-        tensors["random/cuda"] = torch.cuda.get_rng_state(learners[0].device)
+    device = learners[0].device
+    if device.type != "cpu":
+        tensors["random/device"] = torch.get_device_module(device).get_rng_state(device)
     for number, learner in enumerate(learners):
         tensors.update({f"learner{number}/{name}": tensor for name, tensor in learner.state_dict().items()})
     checkpoint.save(tensors)
@@ -95,8 +96,9 @@ def _restore(checkpoint: Checkpoint, learners: Sequence[Learner], order: torch.G
             )
         order.set_state(tensors["random/order"])
         torch.set_rng_state(tensors["random/cpu"])
-        if learners[0].device.type == "cuda":
-            torch.cuda.set_rng_state(tensors["random/cuda"], learners[0].device)
+        device = learners[0].device
+        if device.type != "cpu":
+            torch.get_device_module(device).set_rng_state(tensors["random/device"], device)
         step = int(tensors["step"])
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
         raise checkpoint.damaged(f"its state does not fit: {' '.join(str(error).split())[:200]}") from error

@@ -11,7 +11,7 @@ from torch._dynamo.exc import TorchDynamoException
 
 from dccdka.batches import Batch
 from dccdka.collaborative import Collaboration
-from dccdka.divergence import diverged_after, diverged_at, is_finite
+from dccdka.divergence import DivergedError, diverged_after, diverged_at, is_finite
 from dccdka.function_reference import in_one_line
 from dccdka.learning_rate import learning_rate_factor
 from dccdka.recipe import Recipe
@@ -70,7 +70,7 @@ class Learner:
 
     def __call__(self, images: Tensor) -> Tensor:
         """Logits float32 [n, classes], in training mode. Raises TrainingConfigError when they cannot be compiled."""
-        with self._compiling(), torch.autocast(self.device.type, self._type, enabled=self.config.autocast != "none"):
+        with self._compiling(), self._autocast():
             logits: Tensor = self._forward(images)
         return logits.float()
 
@@ -78,9 +78,9 @@ class Learner:
         """One optimiser step on the loss of a batch. Raises DivergedError where the loss is looked at each step."""
         if self.looks_each_step:
             if not is_finite(loss.detach()):
-                raise diverged_at(step, self.steps, self.name, self.model, batch.images)
+                raise self._diverged(step, batch)
         else:
-            self._note(loss.detach(), step)
+            loss = self._noted(loss, step)
         self._optimizer.zero_grad()
         with self._compiling():
             self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # untyped in torch
@@ -91,7 +91,7 @@ class Learner:
         """Raises DivergedError when a loss noted since the last look was not finite; batch_of makes a step's batch."""
         step = int(self._first_bad_step)
         if step >= 0:
-            raise diverged_at(step, self.steps, self.name, self.model, batch_of(step).images)
+            raise self._diverged(step, batch_of(step))
 
     def require_finite(self) -> None:
         """Raises DivergedError when the last step, which no loss has seen, made weights that are not finite."""
@@ -134,12 +134,23 @@ class Learner:
             if values["exp_avg"].shape != shape or values["exp_avg_sq"].shape != shape or values["step"].ndim:
                 raise ValueError(f"optimizer.{index}: expected moments of shape {list(shape)}")
 
-    def _note(self, loss: Tensor, step: int) -> None:
-        bad = ~torch.isfinite(loss)
+    def _noted(self, loss: Tensor, step: int) -> Tensor:
+        """Note a bad loss; from then on no step is taken, so that the weights stay those that it came from."""
+        bad = ~torch.isfinite(loss.detach())
         self._first_bad_step = torch.where(bad & (self._first_bad_step < 0), step, self._first_bad_step)
-        # Adam's fused kernel takes no step where this is 1: the weights stay those that the bad loss came from. With a
-        # scaler it is the scaler that sets it.
+        if self._scaler.is_enabled():
+            # The scaler takes no step by gradients that are not finite.
+            return loss * torch.where(self._first_bad_step < 0, 1.0, torch.nan)
+        # Adam's fused kernel takes no step where this is 1.
         self._optimizer.found_inf = (self._first_bad_step >= 0).float()  # type: ignore[attr-defined]  # torch's own
+        return loss
+
+    def _diverged(self, step: int, batch: Batch) -> DivergedError:
+        with self._autocast():  # float16 overflows where float32 does not
+            return diverged_at(step, self.steps, self.name, self.model, batch.images)
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, self._type, enabled=self.config.autocast != "none")
 
     @contextmanager
     def _compiling(self) -> Iterator[None]:

@@ -32,7 +32,7 @@ class FilterStructure:
 
     outputs: the unit of each filter of a layer; inputs: that of each column of its weight, where it is known; norms:
     that of each channel of a batch norm. groups: what can be pruned; units in no group live always. fixed: layers that
-    keep all their filters, besides those that make the network's output.
+    keep all their filters, besides those that make the network's output. The tensors are on the network's device.
     """
 
     count: int
@@ -171,8 +171,10 @@ class _Channels:
             root: number for number, root in enumerate(sorted({self._root(u) for u in range(len(self.parents))}))
         }
 
+        device = next(self.model.parameters()).device
+
         def numbered(units: Iterable[int]) -> Tensor:
-            return torch.tensor([numbers[self._root(unit)] for unit in units], dtype=torch.int64)
+            return torch.tensor([numbers[self._root(unit)] for unit in units], dtype=torch.int64, device=device)
 
         return FilterStructure(
             len(numbers),

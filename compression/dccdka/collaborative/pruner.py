@@ -110,7 +110,8 @@ class FilterPruner:
     def __init__(self, model: nn.Module, structure: FilterStructure) -> None:
         """The layers of the model have no parametrizations yet."""
         self._structure = structure
-        self._alive = torch.ones(structure.count, dtype=torch.bool)
+        self._all = torch.ones(structure.count, dtype=torch.bool, device=next(model.parameters()).device)
+        self._alive = self._all
         self._followers: list[tuple[nn.Module, str, _Masked]] = []
         grouped = {unit for group in structure.groups for unit in group.units.tolist()}
         pruned = {name: structure.outputs[name] for group in structure.groups for name in group.layers}
@@ -123,22 +124,21 @@ class FilterPruner:
 
     def renew(self, layers: Sequence[GroupedLayer], now: SparsityNow) -> None:
         by_name = {layer.name: layer for layer in layers}
-        device = layers[0].original.device
-        alive = torch.ones(self._structure.count, dtype=torch.bool, device=device)
+        alive = self._all.clone()
         for group in self._structure.groups:
             members = [by_name[name] for name in group.layers]
             sparsity = min(now(member.final_sparsity) for member in members)
             norms = members[0].original.new_zeros(len(group.units))
             for member in members:
-                units = torch.searchsorted(group.units, self._structure.outputs[member.name]).to(device)
+                units = torch.searchsorted(group.units, self._structure.outputs[member.name])
                 norms.index_add_(0, units, filter_norms(member.original))
-            alive[group.units.to(device)] = mask_of_smallest(norms, pruned_count(sparsity, len(norms)))
+            alive[group.units] = mask_of_smallest(norms, pruned_count(sparsity, len(norms)))
         self._set(alive)
         for layer in layers:
             mask = torch.ones_like(layer.mask)
             for structure, dimension in ((self._structure.outputs, 0), (self._structure.inputs, 1)):
                 if layer.name in structure:
-                    living = alive[structure[layer.name].to(device)]
+                    living = alive[structure[layer.name]]
                     mask *= living.view([-1 if d == dimension else 1 for d in range(mask.ndim)])
             layer.set_mask(mask)
 
@@ -149,7 +149,7 @@ class FilterPruner:
         alive = state["alive"]
         if alive.shape != self._alive.shape or alive.dtype != torch.bool:
             raise ValueError(f"alive: expected {self._structure.count} truth values, got {list(alive.shape)}")
-        self._set(alive)
+        self._set(alive.to(self._alive.device))
 
     def finalize(self) -> None:
         for module, parameter, _ in self._followers:
@@ -177,7 +177,7 @@ class _Masked(nn.Module):
         self.register_buffer("mask", torch.ones_like(value).detach(), persistent=False)
 
     def renew(self, alive: Tensor) -> None:
-        self.mask.copy_(alive[self._units.to(alive.device)])
+        self.mask.copy_(alive[self._units])
 
     def forward(self, value: Tensor) -> Tensor:
         return value * self.mask
