@@ -107,7 +107,8 @@ class TeacherConfig(ModelConfig):
     """members: more than one is an ensemble. weights: a safetensors file of the network, which is then not trained.
 
     onnx: a file that teaches instead; mean, deviation: per channel, it sees (pixel - mean) / deviation. parallel: the
-    teacher learns beside every student, as that does; compressed: and is compressed by the same recipe.
+    teacher learns beside every student, as that does; compressed: and is compressed by the same recipe. training is for
+    a teacher that none of these gives.
     """
 
     training: TrainingSettings = TrainingSettings()
@@ -127,6 +128,13 @@ class TeacherConfig(ModelConfig):
             raise wrong_key("compressed", "a teacher is compressed by its student's recipe: it needs parallel: true")
         if self.onnx is not None and (self.weights is not None or self.members > 1 or self.parallel):
             raise wrong_key("onnx", "stands for the whole teacher: leave out weights, members and parallel")
+        # A study's journal holds every key, so that what is left out is what has its default.
+        if self.training != TrainingSettings():
+            if self.parallel:
+                raise wrong_key("training", "a parallel teacher is trained as its student is: leave this key out")
+            if self.onnx is not None or self.weights is not None:
+                trained = "onnx" if self.onnx is not None else "weights"
+                raise wrong_key("training", f"the teacher comes trained, from {trained}; leave one of both keys out")
         if self.onnx is None and (self.mean is not None or self.deviation is not None):
             raise wrong_key("mean" if self.mean is not None else "deviation", "is for a teacher from an onnx file")
         if (self.mean is None) != (self.deviation is None):

@@ -6,12 +6,13 @@ import reprlib
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import PydanticCustomError
 
+from harness.config.complaints import in_plain_words
 from harness.errors import UsageError
 
 M = TypeVar("M", bound=BaseModel)
@@ -86,21 +87,12 @@ def _complaint(path: Path, text: str, error: ValidationError) -> str:
     # A misspelt key is told before the key that it leaves missing.
     first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     keys = [key for key in first["loc"] if not (isinstance(key, str) and key.startswith("function-"))]
-    message = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "extra_forbidden":
-        message = "unknown key"
-    elif first["type"] == "missing":
-        message = "this key is missing"
-    elif first["type"] == "wrong_key":
+    if first["type"] == "wrong_key":
         keys += first["ctx"]["key"].split(".")
-    else:
-        given: Any = first.get("input")
-        if isinstance(given, str | int | float | bool):
-            message += f" (found: {reprlib.repr(given)})"
     others = error.error_count() - 1
     more = f" (and {others} more)" if others else ""
     name = ".".join(_shown(key) for key in keys) or "file"
-    return f"{path}:{_line_of(text, keys)}: {name}: {message}{more}"
+    return f"{path}:{_line_of(text, keys)}: {name}: {in_plain_words(first)}{more}"
 
 
 def _shown(key: str | int) -> str:

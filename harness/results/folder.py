@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from dccdka.packing.costs import CostsError, KernelCosts
 from harness.config import StudyConfig
+from harness.config.complaints import in_plain_words
 from harness.errors import UsageError
 from harness.results.journal import Journal
 from harness.results.objectives import Objectives
@@ -124,7 +125,7 @@ def journaled_config(journal: Journal) -> StudyConfig:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
-        raise UsageError(f"{journal.name}: the journaled study is damaged: {key}: {first['msg']}") from None
+        raise UsageError(f"{journal.name}: the journaled study is damaged: {key}: {in_plain_words(first)}") from None
 
 
 def journaled_objectives(journal: Journal) -> Objectives:

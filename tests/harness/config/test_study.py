@@ -50,28 +50,28 @@ def test_a_good_study_is_read(tmp_path: Path) -> None:
         ("clusters: {min: 4", "clusters: {min: 1", 6, "space.clusters.min: is 1"),
         ("clusters: {min: 4, max: 16}", "clusters: {min: 16, max: 16}", 6, "raise bits.min"),
         ("bits: {min: 3, max: 5}", f"bits: {{min: 3, max: 1{'0' * 400}}}", 7, "space.bits.max: "),
-        ("candidates: 3", "candidates: 0", 8, "greater than 0"),
+        ("candidates: 3", "candidates: 0", 8, "candidates: must be more than 0 (found: 0)"),
         ("name: small", "name: small\ncandidats: 3", 2, "candidats: unknown key"),
         ("target: f405-emulated", "target: other", 10, "target: 'other' is not among devices"),
         ("devices: [f405-emulated]", "devices: [a, a, f405-emulated]", 9, "devices: lists a name twice"),
-        ("candidates: 3", "candidates: 3\nseed: 100000000000000000000", 9, "seed: Input should be less than"),
+        ("candidates: 3", "candidates: 3\nseed: 100000000000000000000", 9, "seed: must be less than"),
         ("candidates: 3", f"candidates: 3\nseed: {'9' * 400}", 9, "seed: "),
         (
             "candidates: 3",
             "candidates: 3\ntraining: {learning_rate: .inf}",
             9,
-            "learning_rate: Input should be a finite",
+            "learning_rate: must be a finite number",
         ),
         (
             "source: fashion-mnist",
             f"source: {'x' * 5000}",
             2,
-            "data.source: String should have at most 4095 characters",
+            "data.source: must have at most 4095 characters",
         ),
-        ("source: fashion-mnist", "source: d, layout: imagenet", 2, "data.layout: Input should be 'folders', 'casia"),
-        ("source: fashion-mnist", "source: d, size: [0, 8]", 2, "data.size.0: Input should be greater than"),
-        ("source: fashion-mnist", "source: d, channels: 2", 2, "data.channels: Input should be 1 or 3"),
-        ("source: fashion-mnist", "source: d, test_share: 1", 2, "data.test_share: Input should be less than 1"),
+        ("source: fashion-mnist", "source: d, layout: imagenet", 2, "data.layout: must be 'folders', 'casia"),
+        ("source: fashion-mnist", "source: d, size: [0, 8]", 2, "data.size.0: must be 1 or more (found: 0)"),
+        ("source: fashion-mnist", "source: d, channels: 2", 2, "data.channels: must be 1 or 3 (found: 2)"),
+        ("source: fashion-mnist", "source: d, test_share: 1", 2, "data.test_share: must be less than 1 (found: 1)"),
         ("source: fashion-mnist", 'source: "a\\0b"', 2, "not valid YAML: a text holds a control character"),
         ("source: fashion-mnist", 'source: "\\ud800"', 2, "not valid YAML: a text holds a control character"),
         ("name: small", f"name: small\n{'k' * 500}: 3", 2, "unknown key"),
@@ -121,7 +121,7 @@ def test_an_unknown_device_is_named_with_the_known_ones(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("addition", "words"),
     [
-        ("recipe: {loss: hinge}", "recipe.loss: Input should be 'mix', 't_squared' or 'sum'"),
+        ("recipe: {loss: hinge}", "recipe.loss: must be 'mix', 't_squared' or 'sum'"),
         ("recipe: {alpha: 1.5}", "recipe.alpha: must be from 0 to 1, got 1.5"),
         ("recipe: {prunning: layer}", "recipe.prunning: unknown key"),
         ("recipe: {initial_sparsity: 0.4}", "recipe.initial_sparsity: is 0.4, more than space.final_sparsity.min 0.2"),
@@ -131,16 +131,19 @@ def test_an_unknown_device_is_named_with_the_known_ones(tmp_path: Path) -> None:
         ("recipe: {layers: [{match: first, bits: 9}]}", "recipe.layers[first].bits: must be"),
         ("recipe: {layers: [{match: last, bits: 3}]}", "leaves a layer up to 16 clusters, but 3 bits tell 8"),
         ("recipe: {layers: [{match: last, clusters: 9}]}", "leaves a layer up to 9 clusters, but 3 bits tell 8"),
-        ("training: {batch_size: 1}", "training.batch_size: Input should be greater than or equal to 2"),
-        ("training: {augmentation: crop}", "training.augmentation: Input should be 'none', 'flip'"),
-        ("training: {autocast: int8}", "training.autocast: Input should be 'none', 'bf16' or 'fp16'"),
-        ("teacher: {members: 0}", "teacher.members: Input should be greater"),
+        ("training: {batch_size: 1}", "training.batch_size: must be 2 or more (found: 1)"),
+        ("training: {augmentation: crop}", "training.augmentation: must be 'none', 'flip'"),
+        ("training: {autocast: int8}", "training.autocast: must be 'none', 'bf16' or 'fp16'"),
+        ("teacher: {members: 0}", "teacher.members: must be 1 or more (found: 0)"),
         ("teacher: {members: 2, weights: w.safetensors}", "teacher.members: the members of an ensemble would"),
         ("teacher: {compressed: true}", "teacher.compressed: a teacher is compressed by its student's recipe"),
         ("teacher: {onnx: t.onnx, parallel: true}", "teacher.onnx: stands for the whole teacher"),
         ("teacher: {mean: [1]}", "teacher.mean: is for a teacher from an onnx file"),
         ("teacher: {onnx: t.onnx, mean: [1]}", "teacher.onnx: give both mean and deviation"),
-        ("teacher: {onnx: t.onnx, mean: [1], deviation: [0]}", "teacher.deviation.0: Input should be greater than 0"),
+        ("teacher: {weights: w, training: {epochs: 9}}", "teacher.training: the teacher comes trained, from weights;"),
+        ("teacher: {onnx: t.onnx, training: {epochs: 9}}", "teacher.training: the teacher comes trained, from onnx;"),
+        ("teacher: {parallel: true, training: {epochs: 9}}", "teacher.training: a parallel teacher is trained as its"),
+        ("teacher: {onnx: t.onnx, mean: [1], deviation: [0]}", "teacher.deviation.0: must be more than 0 (found: 0)"),
     ],
 )
 def test_options_that_cannot_work_are_named_with_their_line(tmp_path: Path, addition: str, words: str) -> None:
@@ -148,6 +151,40 @@ def test_options_that_cannot_work_are_named_with_their_line(tmp_path: Path, addi
     message = complaint(path)
     line = 9 + addition.count("\n")
     assert message.startswith(f"{path}:{line}: ") and words in message, message
+
+
+@pytest.mark.parametrize(
+    ("addition", "words"),
+    [
+        ("seed: two", "seed: must be a whole number (found: 'two')"),
+        ("seed: 1.5", "seed: must be a whole number (found: 1.5)"),
+        ("seed:", "seed: must be a whole number (found: nothing)"),
+        ("seed: []", "seed: must be a whole number"),
+        ("teacher: {parallel: perhaps}", "teacher.parallel: must be true or false (found: 'perhaps')"),
+        ("teacher: {weights: 3}", "teacher.weights: must be the path of a file (found: 3)"),
+        ("teacher: {mean: 3}", "teacher.mean: must be a list (found: 3)"),
+        ("teacher: resnet8", "teacher: must be a mapping of keys to values (found: 'resnet8')"),
+        ("training: {learning_rate: fast}", "training.learning_rate: must be a number (found: 'fast')"),
+        ("model: {name: 8}", "model.name: must be a text (found: 8)"),
+        ("limits: {latency_s: 0}", "limits.latency_s: must be more than 0 (found: 0)"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_told_in_plain_words(tmp_path: Path, addition: str, words: str) -> None:
+    message = complaint(study_with(tmp_path, "candidates: 3", f"candidates: 3\n{addition}"))
+    assert message.endswith(f":9: {words}"), message
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("name: small", "name: a b", "name: must be of the form ^[A-Za-z0-9]"),
+        ("devices: [f405-emulated]", "devices: []", "devices: must have 1 or more entries, has 0"),
+        ("source: fashion-mnist", 'source: ""', "data.source: must have 1 or more characters (found: '')"),
+        ("data: {source: fashion-mnist}", "data: {}", "data.source: this key is missing"),
+    ],
+)
+def test_what_is_missing_or_empty_is_told_in_plain_words(tmp_path: Path, old: str, new: str, words: str) -> None:
+    assert words in complaint(study_with(tmp_path, old, new))
 
 
 def test_options_and_files_of_a_study_are_read(tmp_path: Path) -> None:

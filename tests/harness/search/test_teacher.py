@@ -47,11 +47,12 @@ def folder(tmp_path: Path) -> StudyFolder:
 
 def study(teacher: dict[str, Any], training: dict[str, Any] | None = None) -> StudyConfig:
     settings = {"epochs": 2, "batch_size": 16}
+    trained = {} if teacher.keys() & {"weights", "onnx", "parallel"} else {"training": settings}
     return StudyConfig.model_validate(
         {
             "name": "small",
             "data": {"source": "fashion-mnist"},
-            "teacher": {"name": "resnet8", "width": 2, "training": settings, **teacher},
+            "teacher": {"name": "resnet8", "width": 2, **trained, **teacher},
             "training": {**settings, **(training or {})},
             "candidates": 1,
             "devices": ["d"],
