@@ -19,6 +19,10 @@ class LayerCodes:
     zero_point: int
     scale: float
 
+    def __repr__(self) -> str:
+        shape = list(self.codes.shape)
+        return f"LayerCodes({self.codes.dtype} {shape}, zero_point={self.zero_point}, scale={self.scale:g})"
+
     def weights(self) -> NDArray[np.float32]:
         """The weights that the codes stand for, float32 in the weight's shape."""
         return (self.codes.astype(np.float32) - self.zero_point) * np.float32(self.scale)
@@ -36,3 +40,11 @@ class CompressedModel:
     layers: dict[str, LayerCodes]
     recipe: Recipe
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        weights = sum(layer.codes.size for layer in self.layers.values())
+        zeros = sum(int((layer.codes == layer.zero_point).sum()) for layer in self.layers.values())
+        return (
+            f"CompressedModel({type(self.module).__name__}, {len(self.layers)} layers, {weights} weights,"
+            f" {zeros} of them zero, {len(self.notes)} notes)"
+        )

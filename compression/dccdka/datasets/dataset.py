@@ -25,6 +25,9 @@ class Split:
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
 
+    def __repr__(self) -> str:
+        return f"Split(images {self.images.dtype} {list(self.images.shape)})"
+
 
 @dataclass(frozen=True)
 class Normalization:
@@ -48,6 +51,11 @@ class Dataset:
     classes: int
     normalization: Normalization
     sha256: str
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{name} {len(getattr(self, name).labels)}" for name in ("train", "validation", "test"))
+        shape = list(self.image_shape)
+        return f"Dataset({self.name!r}, {counts} images {shape}, {self.classes} classes, sha256 {self.sha256[:12]}...)"
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

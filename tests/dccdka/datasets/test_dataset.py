@@ -8,6 +8,7 @@ import numpy as np
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from dccdka.datasets import Dataset
 from dccdka.datasets.dataset import held_out_images, held_out_subjects, normalization_of
 
 numbers_of = st.lists(st.integers(0, 5), min_size=2, max_size=60).map(np.array)
@@ -45,3 +46,11 @@ def test_normalizing_takes_little_memory_beside_the_images() -> None:
         tracemalloc.stop()
     assert found.zero == round(images.mean())
     assert np.isclose(found.scale, 1 / images.std())
+
+
+def test_a_data_set_is_shown_in_short(tiny: Dataset) -> None:
+    assert repr(tiny) == (
+        "Dataset('fashion-mnist', train 128, validation 5000, test 10000 images [1, 28, 28], 10 classes,"
+        f" sha256 {tiny.sha256[:12]}...)"
+    )
+    assert repr(tiny.train) == "Split(images uint8 [128, 1, 28, 28])"

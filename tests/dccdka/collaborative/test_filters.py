@@ -1,0 +1,116 @@
+"""Whole filters are pruned with all that makes and reads their channels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from dccdka.collaborative import post_training
+from dccdka.collaborative.filters import filter_structure
+from dccdka.pruning import pruned_count
+from dccdka.recipe import LayerRule, Recipe, RecipeError
+
+from .compressing import network
+
+
+class Residual(nn.Module):
+    """A stem, two convolutions around a shortcut, a depthwise layer, and squeeze-excite."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(1, 4, 3, padding=1)
+        self.stem_norm = nn.BatchNorm2d(4)
+        self.narrow = nn.Conv2d(4, 6, 1)
+        self.wide = nn.Conv2d(6, 4, 3, padding=1, bias=False)
+        self.wide_norm = nn.BatchNorm2d(4)
+        self.depthwise = nn.Conv2d(4, 8, 3, groups=4)
+        self.squeeze = nn.Conv2d(8, 2, 1)
+        self.excite = nn.Conv2d(2, 8, 1)
+        self.linear = nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.stem_norm(self.stem(x)))
+        x = torch.relu(x + self.wide_norm(self.wide(torch.relu(self.narrow(x)))))
+        x = self.depthwise(x)
+        x = x * torch.sigmoid(self.excite(torch.relu(self.squeeze(x.mean((2, 3), keepdim=True)))))
+        return self.linear(x.mean((2, 3)))
+
+
+def test_layers_that_an_add_a_product_or_a_depthwise_layer_ties_together_are_one_group() -> None:
+    groups = {frozenset(group.layers) for group in filter_structure(Residual()).groups}
+    assert groups == {frozenset({"stem", "wide", "depthwise", "excite"}), frozenset({"narrow"}), frozenset({"squeeze"})}
+
+
+def test_channels_of_pruned_filters_are_exactly_zero_and_no_one_reads_them() -> None:
+    torch.manual_seed(0)
+    model = Residual()
+    for norm in (model.stem_norm, model.wide_norm):
+        nn.init.normal_(norm.weight)
+        nn.init.normal_(norm.bias)
+        nn.init.normal_(norm.running_mean)
+    compressed = post_training(model, Recipe(4, 0.5, None, 8, pruning="filters")).module
+    seen: dict[str, Tensor] = {}
+    for name, module in compressed.named_modules():
+        module.register_forward_hook(lambda module, inputs, output, name=name: seen.update({name: output}))
+    compressed(torch.randn(2, 1, 8, 8))
+    dead = (compressed.get_submodule("stem").weight == 0).flatten(1).all(1)
+    assert int(dead.sum()) == 2
+    for name in ("stem", "stem_norm", "wide", "wide_norm"):
+        assert torch.all(seen[name][:, dead] == 0)
+        assert torch.all(seen[name][:, ~dead] != 0)
+    assert torch.all(seen["depthwise"][:, dead.repeat_interleave(2)] == 0)
+    for name, columns in (
+        ("narrow", dead),
+        ("squeeze", dead.repeat_interleave(2)),
+        ("linear", dead.repeat_interleave(2)),
+    ):
+        assert torch.all(compressed.get_submodule(name).weight[:, columns] == 0)
+    assert not (compressed.get_submodule("linear").weight == 0).all(1).any()
+
+
+def test_of_layers_that_are_pruned_together_the_smallest_share_counts_exactly() -> None:
+    recipe = Recipe(4, 0.7, None, 8, pruning="filters", layers=(LayerRule("depthwise", final_sparsity=0.34),))
+    layers = post_training(network(), recipe).layers
+    for name in ("1", "4"):
+        filters = layers[name].weights().reshape(6, -1)
+        assert np.count_nonzero(np.all(filters == 0, axis=1)) == pruned_count(0.34, 6) == 2
+    assert not np.any(np.all(layers["6"].weights() == 0, axis=1))
+
+
+def test_a_network_that_cannot_be_traced_can_be_pruned_by_layers() -> None:
+    class Branching(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(1, 4, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y: Tensor = self.conv(x)
+            return y if y.sum() > 0 else -y
+
+    with pytest.raises(RecipeError, match=r'^pruning: "filters" follows .*use "layer"'):
+        post_training(Branching(), Recipe(4, 0.5, 4, 4, pruning="filters"))
+    post_training(Branching(), Recipe(4, 0.5, 4, 4))
+
+
+def test_a_layer_whose_channels_cannot_be_followed_keeps_its_filters_and_says_so() -> None:
+    class Shuffled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = nn.Conv2d(1, 4, 1)
+            self.second = nn.Conv2d(4, 4, 1)
+            self.linear = nn.Linear(4, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.first(x).transpose(1, 2).transpose(1, 2)
+            return self.linear(self.second(x).mean((2, 3)))
+
+    compressed = post_training(Shuffled(), Recipe(4, 0.5, None, 8, pruning="filters"))
+    assert compressed.notes == (
+        "layer first: keeps all its filters: its channels cannot be removed from what reads them",
+    )
+    dead = {
+        name: int(np.all(c.weights().reshape(len(c.codes), -1) == 0, 1).sum()) for name, c in compressed.layers.items()
+    }
+    assert dead == {"first": 0, "second": 2, "linear": 0}

@@ -1,0 +1,89 @@
+"""A compression's state can be saved, copied and gone on from; the model given and a finished one are left alone."""
+
+from __future__ import annotations
+
+import copy
+from typing import get_args
+
+import numpy as np
+import pytest
+import torch
+
+from dccdka.collaborative import Collaboration, post_training
+from dccdka.recipe import LayerRule, PruningMode, Recipe, Schedule
+
+from .compressing import assert_holds, effective, network, train
+
+
+@pytest.mark.parametrize("pruning", get_args(PruningMode))
+@pytest.mark.parametrize("stop", [5, 17, 30, 37])
+def test_a_training_goes_on_from_its_state_bit_by_bit(stop: int, pruning: PruningMode) -> None:
+    recipe = Recipe(4, 0.5, 6, 4, pruning=pruning, layers=(LayerRule("first", bits=3),), schedule=Schedule(refit=2))
+    model = network()
+    whole = Collaboration(model, recipe, steps=40)
+    train(model, whole, range(stop))
+    state = {name: value.clone() for name, value in whole.state_dict().items()}
+    weights = {name: value.clone() for name, value in model.state_dict().items()}
+    moments = copy.deepcopy(model.__dict__["optimizer"].state_dict())
+    random = torch.get_rng_state()
+    train(model, whole, range(stop, 40))
+
+    resumed_model = network(seed=1)
+    resumed = Collaboration(resumed_model, recipe, steps=40)
+    resumed.load_state_dict(state)
+    resumed_model.load_state_dict(weights)
+    train(resumed_model, resumed, [])
+    resumed_model.__dict__["optimizer"].load_state_dict(moments)
+    torch.set_rng_state(random)
+    train(resumed_model, resumed, range(stop, 40))
+    expected, got = whole.finalize(), resumed.finalize()
+    for name, codes in expected.layers.items():
+        assert np.array_equal(got.layers[name].codes, codes.codes)
+        assert (got.layers[name].scale, got.layers[name].zero_point) == (codes.scale, codes.zero_point)
+    for name, value in expected.module.state_dict().items():
+        assert torch.equal(got.module.state_dict()[name], value)
+
+
+def test_a_state_of_something_else_is_refused() -> None:
+    state = Collaboration(network(), Recipe(4, 0.5, 6, 4), steps=40).state_dict()
+    with pytest.raises(ValueError, match="centroids"):
+        Collaboration(network(), Recipe(4, 0.5, 7, 4), steps=40).load_state_dict(state)
+    with pytest.raises(KeyError):
+        Collaboration(network(), Recipe(4, 0.5, None, 4), steps=40).load_state_dict(state)
+    with pytest.raises(ValueError, match="index: points outside"):
+        broken = {**state, "shared.index": state["shared.index"] + 100}
+        Collaboration(network(), Recipe(4, 0.5, 6, 4), steps=40).load_state_dict(broken)
+
+
+def test_a_model_in_training_can_be_copied() -> None:
+    model = network()
+    collaboration = Collaboration(model, Recipe(4, 0.5, 6, 4), steps=40)
+    train(model, collaboration, range(36))
+    model.__dict__.pop("optimizer")
+    copied = copy.deepcopy(model)
+    for original, copy_ in zip(effective(model.eval()), effective(copied.eval()), strict=True):
+        assert torch.equal(original, copy_)
+    for part, other in zip(model.parameters(), copied.parameters(), strict=True):
+        assert part is not other
+
+
+def test_post_training_does_not_alter_the_model_given() -> None:
+    model = network()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    compressed = post_training(model, Recipe(4, 0.5, 4, 2, pruning="filters"))
+    assert model.training
+    assert not compressed.module.training
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_a_finished_model_may_be_compressed_again_but_not_by_what_finished_it() -> None:
+    model = network()
+    collaboration = Collaboration(model, Recipe(4, 0.5, 6, 4), steps=40)
+    train(model, collaboration, range(40))
+    once = collaboration.finalize()
+    with pytest.raises(RuntimeError, match="was finalized"):
+        collaboration.before_step(40)
+    with pytest.raises(RuntimeError, match="was finalized"):
+        collaboration.finalize()
+    again = Recipe(4, 0.75, 4, 3)
+    assert_holds(post_training(once.module, again), again)
