@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from string import Template
 
 from dccdka.export.c_array import c_numbers
 from dccdka.export.errors import ExportError
+from dccdka.export.names import check_name
 from dccdka.export.operator_table import OperatorTable
 from dccdka.export.runtime_sources import PUBLIC_HEADER, runtime_sources
 from dccdka.packing.artifact import Artifact
@@ -34,12 +34,11 @@ def export_library(
 ) -> list[Path]:
     """Write the library into out_dir, which must be new or empty, and return the files written.
 
-    Of the runtime it holds only the files that this model needs. name: a C identifier, used for files and symbols.
+    Of the runtime it holds only the files that this model needs. name: of files, symbols and targets (names.py).
     runtime_dir: the folder agents/runtime. sample_input: one input as the device takes it (int8 NHWC) and
     expected_output: the reference interpreter's answer; the self-test compares. Raises ExportError.
     """
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) or name.lower().startswith("dcc_"):
-        raise ExportError(f"name {name!r}: must be a C identifier that does not begin with dcc_, like my_model")
+    check_name(name)
     for what, given, needed in (
         ("sample_input", len(sample_input), artifact.input_bytes),
         ("expected_output", len(expected_output), artifact.output_bytes),
@@ -50,6 +49,13 @@ def export_library(
     runtime = runtime_sources(runtime_dir, table.symbols)
     values = _values(artifact, table, name, runtime, sample_input, expected_output)
     make_empty_folder(out_dir)
+    try:
+        return _write(out_dir, name, values, runtime)
+    except OSError as error:
+        raise ExportError(f"{out_dir}: cannot be written ({error.strerror})") from error
+
+
+def _write(out_dir: Path, name: str, values: Mapping[str, str], runtime: list[Path]) -> list[Path]:
     written = []
     for template in sorted(path for path in _TEMPLATES.rglob("*") if path.is_file()):
         relative = template.relative_to(_TEMPLATES)
@@ -81,14 +87,15 @@ def _values(
     expected_output: bytes,
 ) -> Mapping[str, str]:
     """What the templates name."""
-    sources = [f"src/{name}.c", *(f"src/runtime/{path.name}" for path in runtime if path.suffix == ".c")]
+    runtime_files = [path.name for path in runtime if path.suffix == ".c"]
+    sources = [f"src/{name}.c", *(f"src/runtime/{file}" for file in runtime_files)]
     return {
         "name": name,
         "NAME": name.upper(),
         "command": compile_command(name),
         "sha256": artifact.sha256,
         "sources": "\n".join(f"  {source}" for source in sources),
-        "zephyr_sources": "\n".join(f"    ../{source}" for source in sources),
+        "runtime_files": "\n".join(f"    {file}" for file in runtime_files),
         "operators": table.c_source(f"{name}_operators"),
         "linked": _named(table),
         "artifact": c_numbers(memoryview(artifact.data)),

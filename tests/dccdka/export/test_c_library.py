@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
+import resource
 import subprocess
 from pathlib import Path
 
 import pytest
-import yaml
 
 from dccdka.export.c_library import compile_command, export_library
 from dccdka.export.errors import ExportError
@@ -99,25 +98,6 @@ def test_two_libraries_go_into_one_program(tmp_path):
     run("build/product", cwd=tmp_path)
 
 
-def test_the_zephyr_module_names_files_that_are_there_and_build(tmp_path, arguments):
-    """With stand-ins for the three functions of Zephyr's build that it calls, and of no more of Zephyr."""
-    export_library(out_dir=tmp_path / "library", **arguments)
-    name = arguments["name"]
-    module = yaml.safe_load((tmp_path / "library" / "zephyr" / "module.yml").read_text())
-    assert module == {"name": name, "build": {"cmake": "zephyr", "kconfig": "zephyr/Kconfig"}}
-    (symbol,) = re.findall(r"^config (\w+)$", (tmp_path / "library" / module["build"]["kconfig"]).read_text(), re.M)
-    (tmp_path / "CMakeLists.txt").write_text(
-        "cmake_minimum_required(VERSION 3.20)\nproject(stand_in LANGUAGES C)\n"
-        "macro(zephyr_include_directories)\n  include_directories(${ARGV})\nendmacro()\n"
-        "macro(zephyr_library_named name)\n  set(ZEPHYR_CURRENT_LIBRARY ${name})\n  add_library(${name})\nendmacro()\n"
-        "macro(zephyr_library_sources)\n  target_sources(${ZEPHYR_CURRENT_LIBRARY} PRIVATE ${ARGV})\nendmacro()\n"
-        f"set(CONFIG_{symbol} y)\nadd_subdirectory(library/{module['build']['cmake']})\n"
-    )
-    run("cmake", "-S", ".", "-B", "build", cwd=tmp_path)
-    run("cmake", "--build", "build", cwd=tmp_path)
-    assert list(tmp_path.glob(f"build/**/lib{name}.a"))
-
-
 @pytest.mark.parametrize("core", ["cortex-m4", "cortex-m0plus"])
 def test_it_compiles_without_warnings_for_microcontrollers(tmp_path, arguments, core):
     export_library(out_dir=tmp_path, **arguments)
@@ -136,7 +116,11 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path, arguments):
     ("change", "message"),
     [
         ({"name": "2nd model"}, "C identifier"),
-        ({"name": "dcc_runtime"}, "does not begin with dcc_"),
+        ({"name": "m" * 64}, "at most 63 characters"),
+        ({"name": "dcc_runtime"}, "must not be dcc or begin with dcc_"),
+        ({"name": "dcc"}, "must not be dcc or begin with dcc_"),
+        ({"name": "String"}, "hide <string.h>"),
+        ({"name": "test"}, "CMake"),
         ({"sample_input": b"12"}, "sample_input: 2 bytes, the model has"),
         ({"runtime_dir": Path("/nonexistent")}, "no runtime sources"),
     ],
@@ -145,3 +129,13 @@ def test_wrong_arguments_are_refused_before_anything_is_written(tmp_path, argume
     with pytest.raises(ExportError, match=message):
         export_library(out_dir=tmp_path / "library", **{**arguments, **change})
     assert not (tmp_path / "library").exists()
+
+
+def test_a_full_disk_is_told(tmp_path, arguments):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        with pytest.raises(ExportError, match="library: cannot be written"):
+            export_library(out_dir=tmp_path / "library", **arguments)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
