@@ -22,6 +22,7 @@ from harness.errors import DeviceError, HarnessError, UsageError
 from harness.interrupt import EXIT_INTERRUPTED, stopped_by_interrupt
 
 if TYPE_CHECKING:
+    from harness.deploy import OnnxAgreement
     from harness.results.records import DeviceRun
 
 app = typer.Typer(
@@ -240,7 +241,8 @@ def export(
     """Write a candidate as what others build on, checked on stored images.
 
     c: a folder of plain C that compiles with one command, with CMake, or as a Zephyr module.
-    onnx: a model of integers (QuantizeLinear, DequantizeLinear) for other tools.
+    onnx: a model of integers (QuantizeLinear, DequantizeLinear) for other tools. ONNX Runtime computes it on test
+    images; where an operator by itself is more than a step off the device, nothing is written and the exit code is 1.
     firmware: the agent with this one model in flash and nothing that it does not need, run once by the emulated board.
     """
     from dccdka.export.c_library import compile_command
@@ -249,9 +251,7 @@ def export(
 
     journal = open_journal(study, root)
     if form is ExportFormat.ONNX:
-        found = export_onnx(journal, candidate, out)
-        _say(f"{out}: ONNX Runtime's outputs and the device's differ by at most {found.steps} of 256 steps")
-        _say(f"({found.differing:.2%} of {found.outputs} outputs on test images differ at all)")
+        _say_agreement(out, export_onnx(journal, candidate, out))
         return
     if form is ExportFormat.FIRMWARE:
         from harness.candidate_firmware import export_firmware
@@ -298,6 +298,18 @@ def _say_run(run: DeviceRun) -> None:
         _say(f"  {m.metric:8} {m.value:.6g} {m.unit} {m.kind}: {m.method}")
     for a in run.absent:
         _say(f"  {a.metric:8} absent: {a.reason}")
+
+
+def _say_agreement(out: Path, found: OnnxAgreement) -> None:
+    whole, alone = found.whole.outputs, found.operators
+    _say(f"{out}: ONNX Runtime's outputs and the device's differ by at most {whole.steps} of 256 steps")
+    _say(f"  {whole.differing} of {whole.values} outputs differ on {found.whole.images} test images")
+    _say(f"  {found.whole.predictions:.2%} of the images have the same prediction")
+    differing, values = sum(operator.differing for operator in alone), sum(operator.values for operator in alone)
+    steps = max(operator.steps for operator in alone)
+    _say(f"  {differing} of {values} values differ inside, each operator by itself, by at most {steps}")
+    if whole.steps > 1:
+        _say("warning: such a difference inside became more than one step at the output", _err, style="bold yellow")
 
 
 def _check_line(name: str, result: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from dccdka.recipe import Recipe, RecipeError
 from dccdka.weights import WeightsError, load_weights
 from harness.config import StudyConfig
 from harness.config.kernel_costs import costs_of_target
-from harness.errors import NotPackable, UsageError
+from harness.errors import CandidateError, NotPackable, UsageError
 from harness.farm.measuring import VerificationSet
 from harness.resources import agents_dir
 from harness.results.folder import journaled_config
@@ -23,10 +24,19 @@ from harness.results.journal import Journal
 from harness.search.preparation import network, study_dataset, to_artifact, verification_inputs
 
 if TYPE_CHECKING:
-    from dccdka.export.onnx_check import Agreement
+    from dccdka.export.onnx_check import Agreement, NetworkAgreement
 
 Say = Callable[[str], None]
-_ONNX_IMAGES = 256
+_ONNX_IMAGES = 256  # that the whole network is checked on
+_OPERATOR_IMAGES = 32  # that each operator by itself is
+
+
+@dataclass(frozen=True)
+class OnnxAgreement:
+    """How ONNX Runtime's results and the device's agree: those of the whole network, and of each operator by itself."""
+
+    whole: NetworkAgreement
+    operators: tuple[Agreement, ...]
 
 
 def pack_network(config: StudyConfig, recipe: Recipe, weights: Path | None, say: Say) -> bytes:
@@ -75,10 +85,15 @@ def export_candidate(journal: Journal, candidate_id: str, out: Path) -> list[Pat
         raise UsageError(f"--out {out}: {error}") from None
 
 
-def export_onnx(journal: Journal, candidate_id: str, out: Path) -> Agreement:
-    """Writes an ONNX model, and says how it agrees with the device on test images. Raises UsageError."""
+def export_onnx(journal: Journal, candidate_id: str, out: Path) -> OnnxAgreement:
+    """Writes an ONNX model, and says how it agrees with the device on test images.
+
+    Raises UsageError; and CandidateError, nothing being written, where ONNX cannot say what an operator does, or an
+    operator by itself is more than a step off.
+    """
     try:
-        from dccdka.export.onnx_check import agreement  # what they import is an optional extra
+        # What they import is an optional extra.
+        from dccdka.export.onnx_check import network_agreement, operator_agreements, require_agreement
         from dccdka.export.onnx_model import onnx_model
     except ImportError as error:
         raise UsageError(f"--format onnx: needs pip install 'dccdka-harness[onnx]' ({error})") from None
@@ -87,14 +102,16 @@ def export_onnx(journal: Journal, candidate_id: str, out: Path) -> Agreement:
     artifact, inputs = candidate_with_inputs(journal, candidate_id, _ONNX_IMAGES)
     try:
         model = onnx_model(artifact, candidate_id)
+        operators = operator_agreements(model, artifact, inputs[:_OPERATOR_IMAGES])
+        require_agreement(operators)
     except ExportError as error:
-        raise UsageError(f"candidate {candidate_id}: {error}") from None
-    found = agreement(model, artifact, inputs)
+        raise CandidateError(f"candidate {candidate_id}: {error}") from None
+    whole = network_agreement(model, artifact, inputs)
     try:
         out.write_bytes(model.SerializeToString())
     except OSError as error:
         raise UsageError(f"--out {out}: cannot be written: {error.strerror}") from None
-    return found
+    return OnnxAgreement(whole, operators)
 
 
 def candidate_with_inputs(journal: Journal, candidate_id: str, count: int) -> tuple[Artifact, Images]:

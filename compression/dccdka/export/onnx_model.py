@@ -1,7 +1,9 @@
 """An artifact as an ONNX model with QuantizeLinear and DequantizeLinear around every operator (QDQ).
 
-It computes what devices compute up to the rounding of biases, which ONNX has in whole steps of the products, and that
-of 32-bit floating point; so a value differs by one step now and then. Activations are uint8: the devices' int8 + 128.
+Weights and activations are the devices' own integers, activations as uint8: int8 + 128. Biases, which ONNX has in
+whole steps of the products, are followed by an addition of the fraction that the devices' have beyond. So each operator
+computes what devices compute but for what 32-bit floating point rounds otherwise, by a step: sums so near to a half
+that 24 bits cannot tell its side, and a softmax's exponentials (onnx_check finds out).
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from dccdka.export.onnx_rounding import NEGLIGIBLE, Rounding
+from dccdka.export.onnx_residuals import with_separate_adds
+from dccdka.export.onnx_rounding import Rounding
 from dccdka.export.onnx_scales import factor, ratio, softmax_scale, tensor_scales
 from dccdka.export.onnx_weights import quantized_weights
 from dccdka.lowering.graph import (
@@ -31,12 +34,12 @@ from dccdka.lowering.graph import (
     Operator,
     Pad,
     ReLU,
-    Residual,
     Softmax,
     Window,
 )
 from dccdka.packing.artifact import Artifact, PlacedTensor
 
+INPUT = "input"
 _OPSET, _IR_VERSION = 13, 8  # the oldest with scales per channel, so that other programs read it too
 _SAME = 1e-6  # relative difference of scales that are one
 
@@ -48,9 +51,19 @@ def onnx_model(artifact: Artifact, name: str) -> onnx.ModelProto:
     "output": float32 [n, c], or [n, c, h, w] where that is more than one pixel. Raises ExportError naming the operator
     that ONNX cannot say.
     """
-    model = _Model(artifact).build(name)
+    model = _Model(with_separate_adds(artifact)).build(name)
     onnx.checker.check_model(model, full_check=True)
     return model
+
+
+def operator_name(index: int, operator: Operator) -> str:
+    """What the names of the operator's nodes begin with. index: among those with separate adds."""
+    return f"{index}_{type(operator).__name__}"
+
+
+def codes_name(name: str) -> str:
+    """The uint8 [n, c, h, w] of what an operator makes, or of the INPUT: the devices' int8 + 128."""
+    return f"{name}/codes"
 
 
 class _Model:
@@ -65,15 +78,15 @@ class _Model:
         self.quantized: dict[int, str] = {}
         self.dequantized: dict[tuple[int, float], str] = {}  # by tensor and scale
         self.names: Counter[tuple[str, str]] = Counter()
-        self.prefix = "input"  # of the names that an operator gives
+        self.prefix = INPUT  # of the names that an operator gives
 
     def build(self, name: str) -> onnx.ModelProto:
         artifact = self.artifact
         height, width, channels = artifact.input_shape
-        given = helper.make_tensor_value_info("input", TensorProto.FLOAT, ["n", channels, height, width])
-        self._quantize("input", artifact.input)
+        given = helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["n", channels, height, width])
+        self._quantize(INPUT, artifact.input)
         for index, operator in enumerate(artifact.operators):
-            self.prefix = f"{index}_{type(operator).__name__}"
+            self.prefix = operator_name(index, operator)
             self._emit(index, operator)
         height, width, channels = artifact.output_shape
         one_pixel = height * width == 1
@@ -117,22 +130,20 @@ class _Model:
             case Lookup():
                 table = self._constant("table", operator.table.view(np.uint8) ^ np.uint8(0x80))
                 at = self._node("Cast", [self.quantized[operator.input]], to=TensorProto.INT32)
-                self._define(operator.output, self._node("Gather", [table, at], axis=0))
+                self._define(operator.output, "Gather", [table, at], axis=0)
             case Softmax():
                 value = self._node("Softmax", [self._real(operator.input, softmax_scale(index, operator))], axis=1)
-                self._define(operator.output, self._node("QuantizeLinear", [value, *self._parameters(1 / 256, -128)]))
+                self._define(operator.output, "QuantizeLinear", [value, *self._parameters(1 / 256, -128)])
             case ArgMax():
                 at = self._node("ArgMax", [self._own(operator.input)], axis=1, keepdims=1)
-                self._define(operator.output, self._node("Cast", [at], to=TensorProto.UINT8))
+                self._define(operator.output, "Cast", [at], to=TensorProto.UINT8)
 
     # Operators
 
     def _convolution(self, operator: Convolution) -> None:
-        x, y, residual = self.tensors[operator.input], self.tensors[operator.output], operator.residual
-        scale, zero_point = self.scales[operator.output], y.zero_point
-        if residual is not None:
-            scale, zero_point = self._before_residual(residual, scale, zero_point)
-        weights = quantized_weights(operator, x.zero_point, zero_point)
+        x, y = self.tensors[operator.input], self.tensors[operator.output]
+        scale = self.scales[operator.output]
+        weights = quantized_weights(operator, x.zero_point, y.zero_point)
         input_scale = np.float32(self.scales[operator.input])
         weight_scales = (weights.steps * (scale / self.scales[operator.input])).astype(np.float32)
         image = replace(x, height=1, width=1, channels=x.region.bytes) if operator.flatten_input else x
@@ -143,26 +154,9 @@ class _Model:
         ]
         window = operator.window
         value = self._windowed("Conv", inputs, window, image, y, group=operator.groups, dilations=list(window.dilation))
-        if residual is None:
-            self._finish(value, operator.output, operator.low, operator.high)
-            return
-        parameters = self._parameters(scale, zero_point)
-        own = self._clamped(value, scale, zero_point, operator.low, operator.high)
-        own = self._node("DequantizeLinear", [self._node("QuantizeLinear", [own, *parameters]), *parameters])
-        own = self._node("Neg", [own]) if residual.multiplier < 0 else own
-        ratios = (ratio(residual.multiplier, residual.shift), ratio(residual.residual_multiplier, residual.shift))
-        other = self._scaled(residual.tensor, ratios[1], operator.output)
-        rounding = Rounding(residual.multiplier | residual.residual_multiplier, residual.offset, residual.shift)
-        offset = ratios[0] * zero_point + ratios[1] * self.tensors[residual.tensor].zero_point
-        total = self._shifted(self._node("Add", [own, other]), offset, rounding, operator.output)
-        self._finish(total, operator.output, residual.low, residual.high)
-
-    def _before_residual(self, residual: Residual, scale: float, zero_point: int) -> tuple[float, int]:
-        """Scale and zero point of the convolution's own int8, of which the artifact knows only what they come to."""
-        own = ratio(residual.multiplier, residual.shift)
-        other = ratio(residual.residual_multiplier, residual.shift) * self.tensors[residual.tensor].zero_point
-        steps = (zero_point + 0.5 - residual.offset * 2.0**-residual.shift - other) / own
-        return scale * abs(own), round(min(max(steps, -128), 127))
+        fractions = (weights.fractions * scale).astype(np.float32).reshape(1, -1, 1, 1)
+        value = self._node("Add", [value, self._constant("bias_fraction", fractions)])
+        self._finish(value, operator.output, operator.low, operator.high)
 
     def _add(self, operator: Add) -> None:
         offset, values = 0.0, []
@@ -243,12 +237,12 @@ class _Model:
         return self._node("DequantizeLinear", [flat, *self._parameters(self.scales[tensor], self._zero_of(tensor))])
 
     def _shifted(self, value: str, zero_points: float, rounding: Rounding, tensor: int) -> str:
-        """Plus what the operator's offset has beyond all zero points: nothing, as a rule.
+        """Plus what the operator's offset has beyond all zero points, unless no value rounds to something else without.
 
         zero_points: of the inputs, in steps of the tensor.
         """
         beyond = rounding.offset + zero_points - self._zero_of(tensor)
-        if abs(beyond) < NEGLIGIBLE:
+        if abs(beyond) <= rounding.slack:
             return value
         return self._node("Add", [value, self._constant("offset", np.float32(beyond * self.scales[tensor]))])
 
@@ -289,11 +283,13 @@ class _Model:
         return self.dequantized[tensor, scale]
 
     def _quantize(self, value: str, tensor: int) -> None:
-        parameters = self._parameters(self.scales[tensor], self._zero_of(tensor))
-        self._define(tensor, self._node("QuantizeLinear", [value, *parameters]))
+        self._define(tensor, "QuantizeLinear", [value, *self._parameters(self.scales[tensor], self._zero_of(tensor))])
 
-    def _define(self, tensor: int, quantized: str) -> None:
-        self.quantized[tensor] = quantized
+    def _define(self, tensor: int, kind: str, inputs: list[str], **attributes: Any) -> None:
+        """The node that makes the tensor's uint8."""
+        codes = codes_name(self.prefix)
+        self.nodes.append(helper.make_node(kind, inputs, [codes], name=codes, **attributes))
+        self.quantized[tensor] = codes
         for known in [key for key in self.dequantized if key[0] == tensor]:
             del self.dequantized[known]  # of a value that the tensor held before
 

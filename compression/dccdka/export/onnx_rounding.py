@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 from dccdka.lowering.graph import Scaling
 
-NEGLIGIBLE = 2.0**-9  # of an output step: what no node is added for
-
 
 @dataclass(frozen=True)
 class Rounding:
     """floor((multiplier * integer + numerator) / 2^bits).
 
-    multiplier: of several, all their bits together, of which only the lowest counts.
+    The sums lie on a grid as wide as the multiplier's lowest bit, so a whole stretch of offsets rounds all of them
+    alike; in its middle neither halves nor small errors matter. multiplier: of several, all their bits together, of
+    which only the lowest counts.
     """
 
     multiplier: int
@@ -27,11 +27,18 @@ class Rounding:
 
     @property
     def offset(self) -> float:
-        """What a rounding to the nearest integer is to add before, in steps of the output.
+        """The middle of what a rounding to the nearest integer may add before, in steps of the output."""
+        return (self.numerator - self.numerator % self._grid + self._grid / 2) / self._one - 0.5
 
-        The sums lie on a grid as wide as the multiplier's lowest bit, so a whole stretch of offsets rounds all of them
-        alike; in its middle neither halves nor small errors matter.
-        """
-        one = 1 << self.bits
-        grid = min((self.multiplier & -self.multiplier) or one, one)
-        return (self.numerator - self.numerator % grid + grid / 2) / one - 0.5
+    @property
+    def slack(self) -> float:
+        """How far from the middle an offset may be, which leaves as much again to errors of floating point."""
+        return self._grid / self._one / 4
+
+    @property
+    def _one(self) -> int:
+        return 1 << self.bits
+
+    @property
+    def _grid(self) -> int:
+        return min((self.multiplier & -self.multiplier) or self._one, self._one)

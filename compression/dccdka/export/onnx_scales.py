@@ -15,7 +15,6 @@ from dccdka.lowering.graph import (
     Add,
     AveragePool,
     Concatenate,
-    Convolution,
     MaxPool,
     Operator,
     Pad,
@@ -30,7 +29,10 @@ _VANISHING = 2.0**-16  # stands for a multiplier of 0
 
 
 def tensor_scales(artifact: Artifact) -> list[float]:
-    """By tensor. Tensors that an addition, a pool or the like ties together get scales of the ratio that it has."""
+    """By tensor, of an artifact with separate adds.
+
+    Tensors that an addition, a pool or the like ties together get scales of the ratio that it has.
+    """
     ratios: defaultdict[int, list[tuple[int, float]]] = defaultdict(list)
     known = {artifact.input: artifact.input_scale, artifact.output: artifact.output_scale}
     for index, operator in enumerate(artifact.operators):
@@ -84,8 +86,6 @@ def _ties(operator: Operator) -> Iterator[tuple[int, int, float]]:
         case Add() | Concatenate():
             yield operator.input, output, ratio(operator.multiplier, operator.shift)
             yield operator.second, output, ratio(operator.second_multiplier, operator.shift)
-        case Convolution(residual=residual) if residual is not None:
-            yield residual.tensor, output, ratio(residual.residual_multiplier, residual.shift)
         case AveragePool():
             yield operator.input, output, factor(operator.scaling, operator.multiplier) * operator.window.taps
         case MaxPool() | Pad() | ReLU():
