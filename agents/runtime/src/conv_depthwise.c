@@ -108,13 +108,13 @@ static rows_inside inside_of(const dcc_conv_job *job, const output_rows *band) {
     return rows;
 }
 
+/* Of an image that has some of the band's rows. */
 static void widen(const planes_work *work, const rows_inside *rows, uint32_t channel, uint32_t count) {
     const dcc_conv_job *const job = work->job;
     const uint32_t row_bytes = job->input_width * job->input_channels;
     const int8_t *image = job->x + (size_t)rows->first * row_bytes + channel;
     int16_t *to = work->planes + rows->skipped * work->rows.pitch + work->rows.margin;
     uint32_t row;
-    if (rows->count == 0u || work->rows.columns == 0u) return;
 #if DCC_DSP
     if (count == DCC_DEPTHWISE_CHANNELS) {
         dcc_depthwise_image run;
@@ -253,7 +253,7 @@ static void run_band(const planes_work *work, const output_rows *band, const row
 #if !DCC_NEON
         uint32_t i;
 #endif
-        widen(work, rows, channel, count);
+        if (rows->count > 0u && work->rows.columns > 0u) widen(work, rows, channel, count);
 #if DCC_NEON
         dcc_channel four[DCC_DEPTHWISE_CHANNELS] = {{0, 0}};
         dcc_depthwise_taps(&weights, count, taps, work->taps);
