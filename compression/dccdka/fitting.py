@@ -54,13 +54,15 @@ def fit(
             loss = loss_of(learner(batch.images), batch, step)
             learner.learn(loss, batch, step)
             done = step + 1
-            # Also at the end of an epoch: the batches of a step can be made again while its plan is at hand.
-            if done % REPORT_INTERVAL == 0 or position == per_epoch - 1:
+            save_due = checkpoint is not None and (done == steps or time.monotonic() - saved >= config.checkpoint_every)
+            # Also at the end of an epoch: the batches of a step can be made again while its plan is at hand. And before
+            # a checkpoint, which is of no use once a loss was bad.
+            if done % REPORT_INTERVAL == 0 or position == per_epoch - 1 or save_due:
                 for each in learners:
                     each.look(partial(_batch_of, batches, plan))
             if done % REPORT_INTERVAL == 0 or done == steps:
                 on_progress(Progress(done, steps, epoch, loss.item()))
-            if checkpoint is not None and (done == steps or time.monotonic() - saved >= config.checkpoint_every):
+            if checkpoint is not None and save_due:
                 # An epoch is drawn from the generator's state at its beginning.
                 order_state = order.get_state() if position == per_epoch - 1 else order_before
                 _save(checkpoint, learners, done, order_state)

@@ -12,6 +12,7 @@ from torch._dynamo.exc import TorchDynamoException
 from dccdka.batches import Batch
 from dccdka.collaborative import Collaboration
 from dccdka.divergence import DivergedError, diverged_after, diverged_at, is_finite
+from dccdka.evaluation import NetworkError
 from dccdka.function_reference import in_one_line
 from dccdka.learning_rate import learning_rate_factor
 from dccdka.recipe import Recipe
@@ -69,9 +70,17 @@ class Learner:
             group["lr"] = self.config.learning_rate * factor
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Logits float32 [n, classes], in training mode. Raises TrainingConfigError when they cannot be compiled."""
+        """Logits float32 [n, classes], in training mode.
+
+        Raises TrainingConfigError when they cannot be compiled, NetworkError when the network gives something else.
+        """
         with self._compiling(), self._autocast():
-            logits: Tensor = self._forward(images)
+            logits: object = self._forward(images)
+        if not isinstance(logits, Tensor):
+            raise NetworkError(
+                f"{self.name}: gives a {type(logits).__name__} in training mode, must give logits [n, classes] as in"
+                " eval mode; turn auxiliary outputs off"
+            )
         return logits.float()
 
     def learn(self, loss: Tensor, batch: Batch, step: int) -> None:

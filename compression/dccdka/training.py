@@ -41,7 +41,7 @@ __all__ = [
     "train_teacher",
 ]
 
-AnyTeacher = nn.Module | Sequence[nn.Module] | NDArray[np.float32] | Teacher | None
+AnyTeacher = nn.Module | Sequence[nn.Module] | NDArray[np.float32] | Tensor | Teacher | None
 
 _DEFAULT = TrainingConfig()
 # What of a configuration a training may go on with changed: it touches no result on the same device.
@@ -89,8 +89,8 @@ def compress(
     """Train the student `model`, any module that gives logits [n, classes], while the recipe compresses it.
 
     data: a Dataset, or what `load_dataset` takes. teacher: a trained network, a list of them (an ensemble), logits
-    float32 [n_train, classes] or [members, n_train, classes], one of `dccdka.teachers`, or None to learn from the
-    labels alone. The model is trained in place and becomes the result's module, on the CPU.
+    [n_train, classes] or [members, n_train, classes] as a tensor or a float32 array, one of `dccdka.teachers`, or None
+    to learn from the labels alone. The model is trained in place and becomes the result's module, on the CPU.
 
     checkpoint: a file that the training's state is saved to now and then, and at the end; where it exists, the training
     goes on from it, on the CPU to the same bits as one that was not interrupted. Remove it when it is not needed.
@@ -166,6 +166,8 @@ def _as_teacher(teacher: AnyTeacher) -> Teacher | None:
             return NetworkTeacher(teacher)
         case np.ndarray():
             return StoredLogits(teacher)
+        case Tensor():
+            return StoredLogits(teacher.detach().float().cpu().numpy())
         case [*networks] if networks and all(isinstance(network, nn.Module) for network in networks):
             return NetworkTeacher(*networks)
     raise TeacherError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import dccdka
-from dccdka.datasets import Dataset
+from dccdka.datasets import Dataset, DatasetError, Split, make_dataset
 
 Network = Callable[[int], nn.Module]
 CONFIG = dccdka.TrainingConfig(epochs=2, batch_size=16, device="cpu")
@@ -31,6 +32,17 @@ def test_the_import_is_light_and_every_name_is_there() -> None:
     subprocess.run([sys.executable, "-c", check], check=True, timeout=120)
     with pytest.raises(AttributeError, match="no attribute 'compres'"):
         dccdka.compres  # noqa: B018  # the access is the point
+
+
+def test_what_a_type_checker_sees_is_what_there_is() -> None:
+    tree = ast.parse(Path(dccdka.__file__).read_text(encoding="utf-8"))
+    declared = {
+        alias.asname: node.module.removeprefix("dccdka.")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module is not None and node.module.startswith("dccdka.")
+        for alias in node.names
+    }
+    assert declared == dccdka._HOMES
 
 
 class Users(nn.Module):
@@ -74,13 +86,43 @@ def test_a_network_without_an_integer_form_is_refused_before_it_is_trained(tiny:
     assert dccdka.compress(student, tiny, RECIPE, training=CONFIG, lowered=False).module is student
 
 
-@pytest.mark.parametrize("kind", ["module", "list", "logits", "ensemble's logits", "none"])
+class Auxiliary(Users):
+    """Gives a second output in training mode, as torchvision's Inception does."""
+
+    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:  # type: ignore[override]
+        logits = super().forward(images)
+        return (logits, logits) if self.training else logits
+
+
+def test_a_network_of_two_outputs_in_training_is_refused_by_name(tiny: Dataset) -> None:
+    with pytest.raises(
+        dccdka.NetworkError, match=r"the student: gives a tuple in training mode, .*auxiliary outputs off"
+    ):
+        dccdka.compress(Auxiliary(), tiny, RECIPE, training=CONFIG, lowered=False)
+
+
+def test_a_network_that_cannot_be_copied_is_told_what_to_change(tiny: Dataset) -> None:
+    class Remembering(Users):
+        def forward(self, images: Tensor) -> Tensor:
+            self.last = super().forward(images)
+            return self.last
+
+    student = Remembering()
+    student(torch.zeros(1, 1, 28, 28))
+    with pytest.raises(
+        dccdka.RecipeError, match=r"^model: cannot be copied: RuntimeError: .*keep no tensors of a forward"
+    ):
+        dccdka.post_training(student, RECIPE)
+
+
+@pytest.mark.parametrize("kind", ["module", "list", "logits", "tensor of logits", "ensemble's logits", "none"])
 def test_every_kind_of_teacher_teaches(tiny: Dataset, network: Network, kind: str) -> None:
     random = np.random.default_rng(0)
     teacher = {
         "module": network(1),
         "list": [network(1), network(2)],
         "logits": random.normal(size=(128, 10)).astype(np.float32),
+        "tensor of logits": torch.randn(128, 10),
         "ensemble's logits": random.normal(size=(3, 128, 10)).astype(np.float32),
         "none": None,
     }[kind]
@@ -103,6 +145,15 @@ def test_data_may_be_named(network: Network, tmp_path: Path, monkeypatch: pytest
     seen: list[dccdka.Progress] = []
     dccdka.compress(network(0), "named_data:load", RECIPE, training=CONFIG, on_progress=seen.append)
     assert seen[-1].step == seen[-1].steps == 2 * (1000 // 16)
+
+
+def test_data_may_be_arrays_in_memory(network: Network) -> None:
+    random = np.random.default_rng(0)
+    images, labels = random.integers(0, 256, (100, 28, 28), np.uint8), np.arange(100) % 10
+    data = make_dataset("mine", Split(images, labels), Split(images[:20], labels[:20]), validation=20)
+    assert len(dccdka.compress(network(0), data, RECIPE, training=CONFIG).layers) == 2
+    with pytest.raises(DatasetError, match="test set: images must be uint8 pixels, got float64"):
+        make_dataset("mine", Split(images, labels), Split(images / 255, labels), validation=20)
 
 
 def test_the_pieces_make_an_own_loop(tiny: Dataset, network: Network) -> None:

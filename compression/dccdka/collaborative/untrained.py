@@ -13,15 +13,17 @@ from torch import nn
 from dccdka.collaborative.collaboration import Collaboration
 from dccdka.collaborative.layers import compressed_layers
 from dccdka.collaborative.result import CompressedModel, LayerCodes
-from dccdka.recipe import LayerSettings, Recipe
+from dccdka.function_reference import in_one_line
+from dccdka.recipe import LayerSettings, Recipe, RecipeError
 
 
 def post_training(model: nn.Module, recipe: Recipe) -> CompressedModel:
     """Prune, cluster and quantise a model as it is, without training; the model given is not altered.
 
-    The accuracy is what rounding leaves of it. Raises RecipeError like Collaboration.
+    The accuracy is what rounding leaves of it. Raises RecipeError like Collaboration, and when the model cannot be
+    copied.
     """
-    return Collaboration(copy.deepcopy(model), recipe, steps=1).finalize()
+    return Collaboration(_copied(model), recipe, steps=1).finalize()
 
 
 @torch.no_grad()
@@ -31,10 +33,10 @@ def worst_case(model: nn.Module, recipe: Recipe, seed: int = 0) -> CompressedMod
     Every layer has just the zeros and all the clusters that the recipe asks for. Training can only add zeros, by
     rounding, and lose clusters. Which layers lose how much is the training's choice when the recipe prunes the "global"
     smallest: then it is what the model as given would lose, an estimate. The model given is not altered. Raises
-    RecipeError like Collaboration.
+    RecipeError like Collaboration, and when the model cannot be copied.
     """
     settings = {layer.name: layer.settings for layer in compressed_layers(model, recipe)}
-    collaboration = Collaboration(copy.deepcopy(model).cpu(), _without_clusters(recipe), steps=1)
+    collaboration = Collaboration(_copied(model).cpu(), _without_clusters(recipe), steps=1)
     collaboration.prune_fully()
     masks = {layer.name: layer.mask.numpy().astype(bool) for layer in collaboration.layers}
     compressed = collaboration.finalize()
@@ -45,6 +47,15 @@ def worst_case(model: nn.Module, recipe: Recipe, seed: int = 0) -> CompressedMod
         layers[layer.name] = codes
         layer.layer.module.weight.copy_(torch.from_numpy(codes.weights()))
     return CompressedModel(compressed.module, layers, recipe, compressed.notes)
+
+
+def _copied(model: nn.Module) -> nn.Module:
+    try:
+        return copy.deepcopy(model)
+    except Exception as error:  # a user's own network: whatever copying it raises says why it cannot be copied
+        raise RecipeError(
+            f"model: cannot be copied: {in_one_line(error)}; let it keep no tensors of a forward pass as attributes"
+        ) from error
 
 
 def _without_clusters(recipe: Recipe) -> Recipe:

@@ -136,14 +136,15 @@ def make_dataset(
     training: Split,
     test: Split,
     *,
-    training_source: str,
-    test_source: str,
     validation: int,
-    seed: int,
+    seed: int = 0,
+    training_source: str = "training set",
+    test_source: str = "test set",
     subjects: NDArray[np.int64] | None = None,
 ) -> Dataset:
-    """Check two sets and split `validation` images, drawn by seed, off the training set. Errors name the sources.
+    """Check two sets in memory and split `validation` images, drawn by seed, off the training set.
 
+    Raises DatasetError, which names the source.
     With subjects [n] of the training images, whole subjects are drawn, until there are at least `validation` images.
     """
     training, test = _checked(training, training_source), _checked(test, test_source)

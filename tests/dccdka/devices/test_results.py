@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from dccdka.collaborative import CompressedModel, post_training
@@ -140,6 +141,17 @@ class Overflowing(nn.Module):
         if self.calls == 3:
             self.weight_then = self.linear.weight.detach().clone()
         return self.linear(x * self.factor if self.calls in (3, 9) else x)
+
+
+def test_no_checkpoint_is_written_between_a_bad_loss_and_the_look_that_finds_it(
+    strict: StrictDevice, tiny: Dataset, network: Network, tmp_path: Path
+) -> None:
+    layers = list(network(0).children())
+    model = nn.Sequential(*layers[:-1], Overflowing(torch.inf), layers[-1])
+    file = tmp_path / "c.safetensors"
+    with pytest.raises(DivergedError, match="at step 3 of 24"):
+        train_teacher(model, tiny, replace(CONFIG, checkpoint_every=0), checkpoint=file)
+    assert int(load_file(file)["step"]) == 2
 
 
 @pytest.mark.parametrize("autocast", ["none", "fp16"])
