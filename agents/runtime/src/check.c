@@ -4,6 +4,8 @@
  */
 #include "check.h"
 
+#include "windows.h"
+
 int dcc_same_size(const dcc_tensor *a, const dcc_tensor *b) { return a->height == b->height && a->width == b->width; }
 
 int dcc_same_shape(const dcc_tensor *a, const dcc_tensor *b) {
@@ -16,6 +18,14 @@ int dcc_tensors_overlap(const dcc_tensor *a, const dcc_tensor *b) {
 
 int dcc_apart_or_in_place(const dcc_tensor *input, const dcc_tensor *output) {
     return (input->at == output->at && dcc_same_shape(input, output)) || !dcc_tensors_overlap(input, output);
+}
+
+/* If it is so of the first and of the last pixel, it is so of all. */
+int dcc_pixels_follow(const dcc_operator *operator) {
+    const dcc_tensor *const x = &operator->input;
+    const dcc_tensor *const y = &operator->output;
+    return dcc_is_point(&operator->window) && dcc_same_size(x, y) && operator->conv.filters_at_once == y->channels &&
+           y->at + y->channels <= x->at + x->channels && y->at + dcc_tensor_bytes(y) <= x->at + dcc_tensor_bytes(x);
 }
 
 /* From 1 to 255; what a number above 2^31 has become in an int32_t is neither. */

@@ -23,6 +23,10 @@ int dcc_tensors_overlap(const dcc_tensor *a, const dcc_tensor *b);
 /* Whether the output lies exactly on an input of its shape, or apart from it. */
 int dcc_apart_or_in_place(const dcc_tensor *input, const dcc_tensor *output);
 
+/* Whether a convolution that takes each input pixel before it writes the output pixel at its place, and all filters at
+ * once, writes none that ends behind its input pixel: over what is still to be read. */
+int dcc_pixels_follow(const dcc_operator *operator);
+
 /* Whether kernel, stride, padding and dilation are in range, and the padding that the output asks for behind the image is
  * small. */
 int dcc_window_fits(const dcc_operator *operator);

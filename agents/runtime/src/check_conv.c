@@ -56,6 +56,11 @@ static int data_fit(const dcc_operator *operator, const dcc_model *model, dcc_we
     return dcc_open_weights(&weights, operator, model, &tables) && dcc_total_weights(totals, operator, &weights);
 }
 
+static int overwrites(const dcc_operator *operator, const dcc_model *model) {
+    const dcc_kernel *kernel = model->operators->kernels[dcc_kernel_of(operator)];
+    return kernel->overwrites != NULL && kernel->overwrites(operator);
+}
+
 static dcc_status check_places(dcc_operator *operator, const dcc_model *model, uint64_t scratch_bytes) {
     const dcc_tensor *output = &operator->output;
     const dcc_tensor *read[2];
@@ -68,7 +73,7 @@ static dcc_status check_places(dcc_operator *operator, const dcc_model *model, u
     }
     bytes = (uint32_t)scratch_bytes;
     operator->conv.scratch_bytes = bytes;
-    if (dcc_tensors_overlap(&operator->input, output)) return DCC_ERROR_ARENA_RANGE;
+    if (dcc_tensors_overlap(&operator->input, output) && !overwrites(operator, model)) return DCC_ERROR_ARENA_RANGE;
     if (read_count == 2u && !dcc_apart_or_in_place(&operator->second, output)) return DCC_ERROR_ARENA_RANGE;
     if (dcc_overlap(scratch_at, bytes, output->at, dcc_tensor_bytes(output))) return DCC_ERROR_ARENA_RANGE;
     read[0] = &operator->input;

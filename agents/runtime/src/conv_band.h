@@ -10,6 +10,7 @@
 #define DCC_CONV_BAND_H
 
 #include "conv.h"
+#include "windows.h"
 
 #define DCC_BAND_PIXELS 8u
 
@@ -35,13 +36,11 @@ typedef struct {
 /* same_size: whether input and output are as high and as wide as each other; width: of the output. */
 static inline dcc_band dcc_band_of(
     const dcc_window *window, uint32_t channels, int same_size, uint32_t width, uint32_t rows_at_once) {
-    const dcc_axis *const x = &window->x;
     const dcc_axis *const y = &window->y;
-    const uint32_t kernel = (uint32_t)x->kernel;
-    const uint32_t stride = (uint32_t)x->stride;
+    const uint32_t kernel = (uint32_t)window->x.kernel;
+    const uint32_t stride = (uint32_t)window->x.stride;
     dcc_band band;
-    band.point = same_size && kernel == 1u && y->kernel == 1 && stride == 1u && y->stride == 1 && x->padding == 0 &&
-                 y->padding == 0;
+    band.point = same_size && dcc_is_point(window);
     if (band.point) width *= rows_at_once;
     band.rows = band.point ? 1u : (rows_at_once - 1u) * (uint32_t)y->stride + (uint32_t)y->kernel;
     band.pairs = (channels + 3u) / 4u * 2u;

@@ -4,6 +4,8 @@
  */
 #include "conv_patch.h"
 
+#include "windows.h"
+
 #if DCC_NEON
 #include "conv_patch_neon.h"
 #elif DCC_DSP
@@ -268,8 +270,8 @@ dcc_filler dcc_filler_of(const dcc_conv_job *job, uint32_t *words) {
     filler.input_height = (int32_t)job->input_height;
     filler.input_width = (int32_t)job->input_width;
     filler.output_width = job->output_width;
-    if (y->kernel == 1 && y->stride == 1 && x->kernel == 1 && x->stride == 1 && y->padding == 0 && x->padding == 0 &&
-        job->output_height == job->input_height && job->output_width == job->input_width) {
+    if (dcc_is_point(&job->window) && job->output_height == job->input_height &&
+        job->output_width == job->input_width) {
         filler.output_width *= job->output_height;
         filler.input_width = (int32_t)filler.output_width;
         filler.input_height = 1;

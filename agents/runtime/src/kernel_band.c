@@ -24,4 +24,4 @@ static uint64_t scratch(const dcc_operator *operator, const dcc_weight_totals *t
     return 8u * filters + 4u * (filters + 1u) + 8u * (uint64_t)totals->entries + band;
 }
 
-const dcc_kernel dcc_kernel_band = {takes, scratch, dcc_conv_band};
+const dcc_kernel dcc_kernel_band = {takes, scratch, dcc_pixels_follow, dcc_conv_band};

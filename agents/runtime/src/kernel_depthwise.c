@@ -2,6 +2,7 @@
  *
  * The kernel for depthwise convolutions: what it takes and how much scratch it needs, as FORMAT.md says.
  */
+#include "check.h"
 #include "conv_depthwise.h"
 #include "kernel.h"
 
@@ -21,4 +22,10 @@ static uint64_t scratch(const dcc_operator *operator, const dcc_weight_totals *t
            dcc_round_up(operator->input.channels, 4u);
 }
 
-const dcc_kernel dcc_kernel_depthwise = {takes, scratch, dcc_conv_depthwise};
+/* All rows of 4 channels are widened before these channels are written. */
+static int overwrites(const dcc_operator *operator) {
+    return operator->conv.rows_at_once == operator->output.height && operator->input.at == operator->output.at &&
+           dcc_same_shape(&operator->input, &operator->output);
+}
+
+const dcc_kernel dcc_kernel_depthwise = {takes, scratch, overwrites, dcc_conv_depthwise};

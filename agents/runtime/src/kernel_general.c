@@ -16,4 +16,4 @@ static uint64_t scratch(const dcc_operator *operator, const dcc_weight_totals *t
     return dcc_round_up(2u * (dcc_taps(operator) + 1u), 4u) + 4u * totals->nonzeros;
 }
 
-const dcc_kernel dcc_kernel_general = {takes, scratch, dcc_conv_general};
+const dcc_kernel dcc_kernel_general = {takes, scratch, NULL, dcc_conv_general};

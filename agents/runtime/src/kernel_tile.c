@@ -2,6 +2,7 @@
  *
  * The kernel for dense weights, 4 pixels by 2 filters: what it takes and how much scratch it needs, as FORMAT.md says.
  */
+#include "check.h"
 #include "conv.h"
 #include "kernel.h"
 
@@ -19,4 +20,4 @@ static uint64_t scratch(const dcc_operator *operator, const dcc_weight_totals *t
     return dcc_encoding_of(operator) == DCC_RAW ? patch : patch + weights * dcc_round_up(filters, 2u);
 }
 
-const dcc_kernel dcc_kernel_tile = {takes, scratch, dcc_conv_tile};
+const dcc_kernel dcc_kernel_tile = {takes, scratch, dcc_pixels_follow, dcc_conv_tile};

@@ -20,4 +20,4 @@ static uint64_t scratch(const dcc_operator *operator, const dcc_weight_totals *t
     return 0u;
 }
 
-const dcc_kernel dcc_kernel_vector = {takes, scratch, dcc_conv_vector};
+const dcc_kernel dcc_kernel_vector = {takes, scratch, NULL, dcc_conv_vector};

@@ -75,6 +75,8 @@ typedef struct {
     /* Whether it can execute the convolution, its weights aside. */
     int (*takes)(const dcc_operator *operator);
     uint64_t (*scratch)(const dcc_operator *operator, const dcc_weight_totals *totals);
+    /* Whether it has read what it writes over, where the output lies on the input as it does here; NULL: it never has. */
+    int (*overwrites)(const dcc_operator *operator);
     void (*run)(const struct dcc_conv_job *job);
 } dcc_kernel;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The taps of a sliding window that lie inside the image.
+ * What a sliding window sees of an image.
  */
 #ifndef DCC_WINDOWS_H
 #define DCC_WINDOWS_H
@@ -16,5 +16,8 @@ typedef struct {
 
 /* dilation: axis->dilation, or 1 where it is known to be that. */
 dcc_span dcc_clip(uint32_t output_position, const dcc_axis *axis, int32_t dilation, uint32_t image_size);
+
+/* Whether each pixel of an output as high and as wide as the input sees the input pixel at its place alone. */
+int dcc_is_point(const dcc_window *window);
 
 #endif

@@ -48,13 +48,24 @@ def check_residual(name: str, residual: Residual) -> None:
 
 
 def check_places(
-    name: str, arena_bytes: int, scratch: Region, x: PlacedTensor, y: PlacedTensor, residual: PlacedTensor | None
+    name: str,
+    arena_bytes: int,
+    scratch: Region,
+    x: PlacedTensor,
+    y: PlacedTensor,
+    residual: PlacedTensor | None,
+    *,
+    over_input: bool,
 ) -> None:
-    """Where a convolution's tensors and scratch lie; the output may lie exactly on the residual."""
+    """Where a convolution's tensors and scratch lie; the output may lie exactly on the residual.
+
+    over_input: whether the output may lie on the input as it does.
+    """
     S = ArtifactStatus.ARENA_RANGE
     inside = scratch.offset % ALIGNMENT == 0 and scratch.offset + scratch.bytes <= arena_bytes
     require(inside, S, f"{name}: scratch of {scratch.bytes} bytes at {scratch.offset} is not inside the arena")
-    _check_apart(name, x, y)
+    if not over_input:
+        _check_apart(name, x, y)
     tensors = [x, y]
     if residual is not None:
         _check_in_place(name, (residual,), y)

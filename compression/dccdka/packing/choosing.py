@@ -8,7 +8,8 @@ Among what is left flash, memory and time weigh alike: what is made least is the
 channels, runtime, and the kernels and decoders that are linked), of the arena and of the estimated time. So a kernel is
 linked, the arena grows, or channels are WIDE, only where the network becomes faster by a larger share than flash or
 arena grow by. All sets of kernels are tried, each in arenas of rising size: what one layer needs is there for all
-others too.
+others too. And all that twice: with every output apart from its input, and with those layers overwriting their input
+that so need less memory, although only some ways of executing them can.
 """
 
 from __future__ import annotations
@@ -22,11 +23,12 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dccdka.lowering.graph import Convolution
-from dccdka.packing.arena import ArenaPlan
+from dccdka.lowering.graph import Convolution, IntegerGraph
+from dccdka.packing.arena import ArenaPlan, plan_arena
 from dccdka.packing.choice import Encoding, Kernel, KernelChoice
 from dccdka.packing.costs import DECODED, CodeSizes, KernelCosts
 from dccdka.packing.errors import PackingError
+from dccdka.packing.kernels import may_overwrite
 from dccdka.packing.layout import ALIGNMENT, up
 from dccdka.packing.workload import Workload
 
@@ -57,24 +59,44 @@ class _Front:
     times: _Floats
 
 
-def choose_kernels(workloads: Mapping[int, Workload], plan: ArenaPlan, costs: KernelCosts) -> dict[int, KernelChoice]:
-    """By index of the convolution, as the workloads are. Raises PackingError where no kernel takes one."""
+@dataclass(frozen=True)
+class _Candidate:
+    """A choice for a layer, with what it takes: bytes of scratch, and time."""
+
+    choice: KernelChoice
+    scratch: int
+    time: float
+
+
+def choose_kernels(
+    graph: IntegerGraph, workloads: Mapping[int, Workload], costs: KernelCosts
+) -> tuple[ArenaPlan, dict[int, KernelChoice]]:
+    """Where tensors lie, and choices by index of the convolution, as the workloads are.
+
+    Raises PackingError where no kernel takes one.
+    """
+    apart = plan_arena(graph)
     if not workloads:
-        return {}
+        return apart, {}
     sizes = np.array([_sizes(i, own) for i, own in workloads.items()], np.float64)
     small = {encodings: _alike(sizes, encodings) for encodings in _small_sets(sizes, costs.code)}
     worth = np.any(list(small.values()), axis=0)
-    fronts = [
-        _fronts(i, own, {e for e in Encoding if worth[layer, e]}, plan, costs)
+    candidates = {
+        i: _candidates(own, {e for e in Encoding if worth[layer, e]}, costs)
         for layer, (i, own) in enumerate(workloads.items())
-    ]
-    search = _Search(fronts, plan.bytes)
-    best: tuple[float, list[KernelChoice]] = math.inf, []
-    for encodings, alike in small.items():
-        for kernels in _subsets(search.kernels):
-            found = search.least_product(kernels, alike, costs.code.of(kernels, encodings))
-            best = min(best, found, key=lambda one: one[0])
-    return dict(zip(workloads, best[1], strict=True))
+    }
+    plans = [apart]
+    if overwriting := [i for i, own in candidates.items() if _gains(graph, i, workloads[i], own)]:
+        plans.append(plan_arena(graph, overwriting))
+    best: tuple[float, ArenaPlan, list[KernelChoice]] = math.inf, apart, []
+    for plan in plans:
+        search = _Search([_fronts(i, own, candidates[i], plan) for i, own in workloads.items()], plan.bytes)
+        for encodings, alike in small.items():
+            for kernels in _subsets(search.kernels):
+                product, choices = search.least_product(kernels, alike, costs.code.of(kernels, encodings))
+                if product < best[0]:
+                    best = product, plan, choices
+    return best[1], dict(zip(workloads, best[2], strict=True))
 
 
 class _Search:
@@ -157,17 +179,35 @@ def _alike(sizes: _Floats, encodings: Sequence[Encoding]) -> NDArray[np.bool_]:
     return alike
 
 
-def _fronts(
-    index: int, workload: Workload, encodings: Collection[Encoding], plan: ArenaPlan, costs: KernelCosts
-) -> dict[_Way, _Front]:
-    """Those ways that are feasible."""
+def _candidates(workload: Workload, encodings: Collection[Encoding], costs: KernelCosts) -> list[_Candidate]:
     layer = workload.layer
+    return [
+        _Candidate(choice, workload.scratch(choice), costs.estimate(choice, layer))
+        for choice in workload.feasible(encodings)
+    ]
+
+
+def _gains(graph: IntegerGraph, index: int, workload: Workload, candidates: Iterable[_Candidate]) -> bool:
+    """Whether the layer alone needs less memory where it overwrites its input."""
+    operator = graph.operators[index]
+    x, y = (graph.tensors[tensor].elements for tensor in (operator.input, operator.output))
+    apart, over = math.inf, math.inf
+    for one in candidates:
+        apart = min(apart, x + y + one.scratch)
+        if may_overwrite(one.choice, workload.shape):
+            over = min(over, max(x, y) + one.scratch)
+    return over < apart
+
+
+def _fronts(index: int, workload: Workload, candidates: Iterable[_Candidate], plan: ArenaPlan) -> dict[_Way, _Front]:
+    """Those ways that are feasible."""
     found: dict[_Way, list[tuple[int, float, KernelChoice]]] = {}
-    for choice in workload.feasible(encodings):
-        scratch = workload.scratch(choice)
-        arena = plan.scratch_at(index, scratch) + up(scratch, ALIGNMENT) if scratch else 0
-        way = choice.kernel, choice.encoding, choice.wide
-        found.setdefault(way, []).append((arena, costs.estimate(choice, layer), choice))
+    for one in candidates:
+        if index in plan.overwriting and not may_overwrite(one.choice, workload.shape):
+            continue
+        arena = plan.scratch_at(index, one.scratch) + up(one.scratch, ALIGNMENT) if one.scratch else 0
+        way = one.choice.kernel, one.choice.encoding, one.choice.wide
+        found.setdefault(way, []).append((arena, one.time, one.choice))
     return {way: _front(workload.stored_bytes(own[0][2]), own) for way, own in found.items()}
 
 

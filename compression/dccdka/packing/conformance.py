@@ -54,14 +54,17 @@ def random_graph(generator: Generator, operators: int = 5) -> IntegerGraph:
 
 
 def random_choices(generator: Generator) -> Choose:
-    """For `pack`: any feasible kernel, any encoding that it takes, any numbers of filters and rows at once."""
+    """For `pack`: any feasible kernel, any encoding that it takes, any numbers of filters and rows at once.
+
+    Half of them are all filters and all rows, with which some kernels may write over their input.
+    """
 
     def choose(index: int, convolution: Convolution, choices: Sequence[KernelChoice]) -> KernelChoice:
         kernel = generator.choice(sorted({choice.kernel for choice in choices}))
         of_kernel = [choice for choice in choices if choice.kernel == kernel]
         encoding = generator.choice(sorted({choice.encoding for choice in of_kernel}))
         left = [choice for choice in of_kernel if choice.encoding == encoding]
-        return left[int(generator.integers(len(left)))]
+        return left[0 if generator.random() < 0.5 else int(generator.integers(len(left)))]
 
     return choose
 
@@ -91,6 +94,8 @@ class _Builder:
             self._convolution,
             self._plain,
             self._plain,
+            self._point,
+            self._point,
             self._depthwise,
             self._linear,
             self._whole,
@@ -242,9 +247,19 @@ class _Builder:
         window, size = self._window(self.tensors[x], most_padding=3)
         return self._convolution_on(x, window, size, self._filters())
 
-    def _depthwise(self, x: int) -> None:
+    def _point(self, x: int) -> None:
+        """Each pixel alone; every second one keeps the depth."""
         tensor = self.tensors[x]
-        window, size = self._window(tensor, most_padding=2, most_stride=2)
+        filters = tensor.channels if self._happens(0.5) else self._integer(1, 24)
+        self._convolution_on(x, POINT, (tensor.height, tensor.width), filters)
+
+    def _depthwise(self, x: int) -> None:
+        """Every second one keeps the size."""
+        tensor = self.tensors[x]
+        if self._happens(0.5):
+            window, size = Window((3, 3), (1, 1), (1, 1)), (tensor.height, tensor.width)
+        else:
+            window, size = self._window(tensor, most_padding=2, most_stride=2)
         self._convolution_on(x, window, size, tensor.channels, tensor.channels)
 
     def _linear(self, x: int) -> None:

@@ -15,7 +15,7 @@ from dccdka.packing.choice import Encoding, Kernel, KernelChoice
 from dccdka.packing.encoding import Form, StreamError, decode, table_bytes
 from dccdka.packing.encoding.counting import band_entries, magnitudes, nonzeros_by_filter
 from dccdka.packing.fields import FieldReader
-from dccdka.packing.kernels import MAX_MAGNITUDE, NARROW_SUMS, Shape, refusal, scratch_bytes
+from dccdka.packing.kernels import MAX_MAGNITUDE, NARROW_SUMS, Shape, overwrites_safely, refusal, scratch_bytes
 from dccdka.packing.layout import ALIGNMENT, up
 from dccdka.packing.scaling_field import read_scaling
 from dccdka.packing.window_fields import read_window
@@ -123,7 +123,8 @@ def check_convolution(
     nonzeros = nonzeros_by_filter(codes, record.weight_zero_point)
     entries = band_entries(codes, record.weight_zero_point)
     scratch = Region(4 * record.scratch_at, scratch_bytes(choice, shape, nonzeros, entries))
-    check_places(name, arena_bytes, scratch, x, y, residual)
+    over_input = overwrites_safely(choice, shape, x.offset, y.offset)
+    check_places(name, arena_bytes, scratch, x, y, residual, over_input=over_input)
     requantisation: Requantisation = decode_channels(
         record.data[:channel_bytes], narrow, shape.filters, y.zero_point, record.scaling
     )

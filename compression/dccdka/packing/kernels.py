@@ -31,6 +31,11 @@ class Shape:
         return self.output[2]
 
     @property
+    def pixels(self) -> int:
+        """Of the output."""
+        return self.output[0] * self.output[1]
+
+    @property
     def group_channels(self) -> int:
         return self.image[2] // self.groups
 
@@ -74,6 +79,32 @@ def refusal(choice: KernelChoice, shape: Shape) -> str | None:
         Kernel.VECTOR: _is_plain(shape) and _is_vector(shape),
     }[kernel]
     return None if takes else f"{kernel.name} does not take its shape"
+
+
+def may_overwrite(choice: KernelChoice, shape: Shape) -> bool:
+    """Whether there are places where the output may lie on the input: see `overwrites_safely`."""
+    match choice.kernel:
+        case Kernel.TILE | Kernel.BAND:
+            return shape.is_point and choice.filters_at_once == shape.filters
+        case Kernel.DEPTHWISE:
+            return shape.image == shape.output and choice.rows_at_once == shape.output[0]
+        case _:
+            return False
+
+
+def overwrites_safely(choice: KernelChoice, shape: Shape, image_at: int, output_at: int) -> bool:
+    """Whether the kernel has read what it writes over, with image and output at these bytes of the arena.
+
+    DEPTHWISE widens all rows of 4 channels before it writes these; the others take each pixel of the image before they
+    write the one at its place, and none of these may end behind the former: if it is so of the first and of the last
+    pixel, it is so of all.
+    """
+    if not may_overwrite(choice, shape):
+        return False
+    if choice.kernel is Kernel.DEPTHWISE:
+        return image_at == output_at
+    ends = (output_at + pixels * shape.filters <= image_at + pixels * shape.image[2] for pixels in (1, shape.pixels))
+    return all(ends)
 
 
 def scratch_bytes(choice: KernelChoice, shape: Shape, nonzeros: NDArray[np.int64], entries: NDArray[np.int64]) -> int:

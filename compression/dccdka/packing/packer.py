@@ -16,6 +16,7 @@ from dccdka.packing.costs import KernelCosts, packaged_costs
 from dccdka.packing.errors import PackingError
 from dccdka.packing.fields import FieldWriter
 from dccdka.packing.fusion import fuse_residuals
+from dccdka.packing.kernels import may_overwrite
 from dccdka.packing.overflow import check_sums
 from dccdka.packing.workload import workload_of
 from dccdka.packing.writing import convolution_record, operator_record, tensor_record
@@ -44,13 +45,13 @@ def pack(graph: IntegerGraph, costs: KernelCosts | None = None, choose: Choose |
         for i, operator in enumerate(graph.operators)
         if isinstance(operator, Convolution)
     }
-    plan = plan_arena(graph)
     if choose is None:
-        choices = choose_kernels(workloads, plan, costs or packaged_costs())
+        plan, choices = choose_kernels(graph, workloads, costs or packaged_costs())
     else:
         choices = {i: choose(i, _convolution(graph, i), list(own.feasible())) for i, own in workloads.items()}
-    for i, choice in choices.items():
-        workloads[i].check(f"operator {i}", choice)
+        for i, choice in choices.items():
+            workloads[i].check(f"operator {i}", choice)
+        plan = plan_arena(graph, [i for i, own in workloads.items() if may_overwrite(choices[i], own.shape)])
     scratch = {i: own.scratch(choices[i]) for i, own in workloads.items()}
     arena_bytes = plan.arena_bytes(scratch)
     _check_limit("arena bytes", arena_bytes, layout.MAX_BYTES)

@@ -32,7 +32,7 @@ class Layer:
     @property
     def pixels(self) -> int:
         """Of the output."""
-        return self.shape.output[0] * self.shape.output[1]
+        return self.shape.pixels
 
     def taps_inside(self, axis: int) -> list[range]:
         """For each output row (axis 0) or column (1), which rows or columns of the kernel lie in the image."""

@@ -28,6 +28,7 @@ struct job {
     uint32_t encoding, index_bits, gap_bits;
     int32_t weight_zero_point;
     uint32_t weights_bytes, scratch_bytes;
+    int32_t over_input; /* bytes from the output to the input, which overlap; -1 if they do not */
 };
 
 #if defined(__arm__) && !defined(__linux__)
@@ -103,18 +104,22 @@ static const uint8_t *run_one(const uint8_t *at) {
     static dcc_conv_job run;
     struct job job;
     dcc_weight_form form;
-    uint32_t x_bytes, y_bytes, count;
-    int8_t *x;
+    uint32_t x_bytes, y_bytes, written_bytes, count;
+    uint8_t *x;
     uint8_t *y, *scratch, *residual = NULL;
     memcpy(&job, at, sizeof job);
     at += sizeof job;
     restart();
     x_bytes = job.input_height * job.input_width * job.input_channels;
     y_bytes = job.output_height * job.output_width * job.output_channels;
-    x = get(x_bytes);
+    written_bytes = y_bytes;
+    if (job.over_input >= 0 && (uint32_t)job.over_input + x_bytes > y_bytes) {
+        written_bytes = (uint32_t)job.over_input + x_bytes;
+    }
+    y = guarded(written_bytes);
+    x = job.over_input < 0 ? get(x_bytes) : y + job.over_input;
     memcpy(x, at, x_bytes);
     at += words(x_bytes);
-    y = guarded(y_bytes);
     scratch = guarded(job.scratch_bytes);
     memset(&run, 0, sizeof run);
     if (job.has_residual) {
@@ -122,7 +127,7 @@ static const uint8_t *run_one(const uint8_t *at) {
         memcpy(residual, at, y_bytes);
         at += words(y_bytes);
     }
-    run.x = x;
+    run.x = (const int8_t *)x;
     run.y = (int8_t *)y;
     run.input_height = job.input_height;
     run.input_width = job.input_width;
@@ -172,10 +177,10 @@ static const uint8_t *run_one(const uint8_t *at) {
     }
     at += words(job.weights_bytes);
     run_job(kernels[job.kernel], &run);
-    if (!is_whole(y, y_bytes) || !is_whole(scratch, job.scratch_bytes)) return NULL;
+    if (!is_whole(y, written_bytes) || !is_whole(scratch, job.scratch_bytes)) return NULL;
     put(y, y_bytes);
     if (residual != y) release(residual);
-    release(x);
+    if (job.over_input < 0) release(x);
     release(y);
     release(scratch);
     return at;

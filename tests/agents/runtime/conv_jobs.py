@@ -30,6 +30,7 @@ _SOURCES = (
     "coded",
     "channels",
     "bits",
+    "windows",
 )
 _WARNINGS = ("-std=gnu11", "-Wall", "-Wextra", "-Wconversion", "-Werror")
 
@@ -71,8 +72,9 @@ class Residual:
 class Job:
     """x int8 [height, width, channels]; weights int16 [filters, ky, kx, channels of the group], code - zero point.
 
-    multipliers int16 and biases int32 [filters]. stored: the weights' bytes; by default one code of 8 bits each, where
-    all weights must be within -128 to 127.
+    multipliers int16 and biases int32 [filters]. over_input: bytes from where the output begins to where the input
+    does, if one lies on the other. stored: the weights' bytes; by default one code of 8 bits each, where all weights
+    must be within -128 to 127.
     """
 
     kernel: JobKernel
@@ -93,6 +95,7 @@ class Job:
     low: int = -128
     high: int = 127
     residual: Residual | None = None
+    over_input: int | None = None
     stored: Weights | None = field(default=None)
 
     def as_bytes(self) -> bytes:
@@ -105,7 +108,7 @@ class Job:
         fields += [self.accumulator_shift, self.fraction_bits, int(self.residual is not None), int(residual.in_place)]
         fields += [*residual.multipliers, residual.offset, residual.shift, residual.low, residual.high]
         fields += [stored.encoding, stored.index_bits, stored.gap_bits, stored.zero_point]
-        fields += [len(stored.data), self.scratch_bytes]
+        fields += [len(stored.data), self.scratch_bytes, -1 if self.over_input is None else self.over_input]
         channels = b"".join(struct.pack("<ihh", b, m, 0) for b, m in zip(self.biases, self.multipliers, strict=True))
         parts = [struct.pack(f"<{len(fields)}i", *map(int, fields)), self.x.tobytes(), residual.x.tobytes(), channels]
         return b"".join(part + bytes(-len(part) % 4) for part in [*parts, stored.data])
@@ -153,6 +156,27 @@ def spread(job: Job, rng: np.random.Generator) -> Job:
         accumulator_shift=accumulator_shift,
         fraction_bits=fraction_bits,
     )
+
+
+def over_input(job: Job, rng: np.random.Generator) -> Job:
+    """Done so that the output may lie on the input, and there; without its scratch. A residual in place is the input.
+
+    A depthwise job must keep the size, of the others each pixel must see itself alone.
+    """
+    assert job.x.shape[:2] == job.output_size
+    filters = len(job.weights)
+    larger = job.output_size[0] * job.output_size[1] * filters - job.x.size
+    at = -(-max(0, larger) // 4) * 4
+    if job.kernel is JobKernel.DEPTHWISE:
+        job = replace(job, rows_at_once=job.output_size[0])
+    else:
+        job = replace(job, filters_at_once=filters)
+        at += 4 * int(rng.integers(0, 2))
+    residual = job.residual
+    if residual is not None and residual.in_place:
+        is_input = at == larger == 0
+        residual = replace(residual, x=job.x) if is_input else replace(residual, in_place=False)
+    return replace(spread(job, rng), over_input=at, residual=residual)
 
 
 def check_outputs(outputs: bytes, jobs: Sequence[Job]) -> None:

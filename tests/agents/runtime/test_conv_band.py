@@ -15,6 +15,7 @@ from .conv_jobs import (
     check_outputs,
     cross_program,
     host_program,
+    over_input,
     pair,
     run_emulated,
     run_on_host,
@@ -41,15 +42,17 @@ def scratch_bytes(job: Job) -> int:
     return 8 * at_once + 4 * (at_once + 1) + 8 * most + band
 
 
-def random_job(rng: np.random.Generator, *, plain_clamp: bool) -> Job:
-    """Of any shape that BAND takes; small."""
+def random_job(rng: np.random.Generator, *, plain_clamp: bool, point: bool = False, square: bool = False) -> Job:
+    """Of any shape that BAND takes; small. point: each pixel sees itself alone; square: as many filters as channels."""
     kernel, stride = pair(rng.choice([1, 1, 2, 3, 3, 5], 2)), pair(rng.choice([1, 1, 2, 3], 2))
     padding, size = pair(rng.integers(0, np.add(kernel, 2))), pair(rng.integers(1, (9, 24)))
-    if rng.random() < 0.15:  # each pixel sees itself alone
+    if point or rng.random() < 0.15:
         kernel, stride, padding, output = (1, 1), (1, 1), (0, 0), size
     else:  # down to where a window's last tap may lie behind the image
         output = pair(np.maximum(1, (np.add(size, 2 * np.array(padding)) - kernel) // stride + 1))
     channels, filters = int(rng.choice([1, 2, 3, 4, 5, 8, 16, 66])), int(rng.integers(1, 8))
+    if square:
+        filters = channels
     weights = rng.integers(-128, 128, (filters, *kernel, channels)).astype(np.int16)
     weights[rng.random(weights.shape) < rng.choice([0.0, 0.5, 0.8, 0.9, 1.0])] = 0
     if rng.random() < 0.3:
@@ -85,10 +88,16 @@ def random_job(rng: np.random.Generator, *, plain_clamp: bool) -> Job:
     return replace(job, scratch_bytes=scratch_bytes(job))
 
 
+def overwriting_jobs(rng: np.random.Generator, count: int) -> list[Job]:
+    """Whose output lies on the input; of the same depth, deeper or less deep."""
+    made = [random_job(rng, plain_clamp=bool(i % 4), point=True, square=i % 2 == 0) for i in range(count)]
+    return [replace(job, scratch_bytes=scratch_bytes(job)) for job in (over_input(job, rng) for job in made)]
+
+
 @pytest.fixture(scope="module")
 def jobs() -> list[Job]:
     rng = np.random.default_rng(1)
-    return [random_job(rng, plain_clamp=bool(i % 4)) for i in range(_JOBS)]
+    return [random_job(rng, plain_clamp=bool(i % 4)) for i in range(_JOBS)] + overwriting_jobs(rng, _JOBS // 4)
 
 
 def test_on_this_machine_with_sanitizers(jobs: list[Job], tmp_path: Path) -> None:

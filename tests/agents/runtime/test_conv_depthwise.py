@@ -15,6 +15,7 @@ from .conv_jobs import (
     check_outputs,
     cross_program,
     host_program,
+    over_input,
     pair,
     run_emulated,
     run_on_host,
@@ -40,13 +41,16 @@ def _up(number: int, multiple: int) -> int:
     return -(-number // multiple) * multiple
 
 
-def random_job(rng: np.random.Generator, *, fast: bool) -> Job:
+def random_job(rng: np.random.Generator, *, fast: bool, keeps_size: bool = False) -> Job:
     """Of any shape that DEPTHWISE takes; small. fast: most likely one that the DSP code has a loop for."""
     kernel = (3, 3) if fast else pair(rng.choice([1, 2, 3, 4, 5], 2))
     stride = pair(rng.choice([1, 1, 2, 3] if not fast else [1, 2], 2))
     padding = pair(rng.integers(0, np.add(kernel, 2)))
     if fast and stride[1] == 1:
         padding = (padding[0], int(rng.choice([1, 1, 3])))
+    if keeps_size:
+        kernel, stride = pair(np.array(kernel) | 1), (1, 1)
+        padding = pair(np.array(kernel) // 2)
     size = pair(rng.integers(1, (9, 40)))
     output = pair(np.maximum(1, (np.add(size, 2 * np.array(padding)) - kernel) // stride + 1))
     channels = int(rng.choice([1, 3, 4, 8, 9]))
@@ -80,10 +84,16 @@ def random_job(rng: np.random.Generator, *, fast: bool) -> Job:
     return replace(job, scratch_bytes=scratch_bytes(job))
 
 
+def overwriting_jobs(rng: np.random.Generator, count: int) -> list[Job]:
+    """Whose output lies on the input."""
+    made = (over_input(random_job(rng, fast=bool(i % 2), keeps_size=True), rng) for i in range(count))
+    return [replace(job, scratch_bytes=scratch_bytes(job)) for job in made]
+
+
 @pytest.fixture(scope="module")
 def jobs() -> list[Job]:
     rng = np.random.default_rng(2)
-    return [random_job(rng, fast=bool(i % 2)) for i in range(_JOBS)]
+    return [random_job(rng, fast=bool(i % 2)) for i in range(_JOBS)] + overwriting_jobs(rng, _JOBS // 4)
 
 
 def test_on_this_machine_with_sanitizers(jobs: list[Job], tmp_path: Path) -> None:

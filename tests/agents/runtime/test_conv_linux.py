@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 from .conv_jobs import Job, check_outputs, linux_program, run_on_host
+from .test_conv_band import overwriting_jobs as overwriting_band_jobs
 from .test_conv_band import random_job as random_band_job
+from .test_conv_depthwise import overwriting_jobs as overwriting_depthwise_jobs
 from .test_conv_depthwise import random_job as random_depthwise_job
-from .test_conv_tile import random_tile_job, random_vector_job
+from .test_conv_tile import overwriting_tile_jobs, random_tile_job, random_vector_job
 
 _JOBS = 100
 _OPTIONS = ("-O2", "-static", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error")
@@ -35,7 +37,10 @@ def jobs() -> list[Job]:
     found = [random_tile_job(rng, i) for i in range(_JOBS)]
     found += [random_vector_job(rng, i) for i in range(_JOBS)]
     found += [random_band_job(rng, plain_clamp=bool(i % 4)) for i in range(_JOBS)]
-    return found + [random_depthwise_job(rng, fast=bool(i % 2)) for i in range(_JOBS)]
+    found += [random_depthwise_job(rng, fast=bool(i % 2)) for i in range(_JOBS)]
+    for overwriting in (overwriting_tile_jobs, overwriting_band_jobs, overwriting_depthwise_jobs):
+        found += overwriting(rng, _JOBS // 4)
+    return found
 
 
 @pytest.mark.parametrize("target", _TARGETS)

@@ -16,6 +16,7 @@ from tests.agents.runtime.conv_jobs import (
     Weights,
     cross_program,
     host_program,
+    over_input,
     run_emulated,
     run_on_host,
 )
@@ -89,8 +90,8 @@ def channel_values(rng: np.random.Generator, filters: int, sums: int) -> tuple[N
     return rng.integers(-most, most, filters).astype(np.int16), rng.integers(-(2**12), 2**12, filters).astype(np.int32)
 
 
-def random_tile_job(rng: np.random.Generator, index: int) -> Job:
-    """Of any shape that TILE takes; small."""
+def random_tile_job(rng: np.random.Generator, index: int, *, square: bool = False) -> Job:
+    """Of any shape that TILE takes; small. square: as many filters as channels."""
     kernel = tuple(int(n) for n in rng.choice([1, 1, 2, 3, 3, 5], 2))
     stride = tuple(int(n) for n in rng.choice([1, 1, 2, 3], 2))
     padding = tuple(int(rng.integers(0, k + 1)) for k in kernel)
@@ -106,6 +107,8 @@ def random_tile_job(rng: np.random.Generator, index: int) -> Job:
             max(1, (n + 2 * p - k) // s + 1) for n, p, k, s in zip(size, padding, kernel, stride, strict=True)
         )
     channels, filters = int(rng.choice(channel_counts)), int(rng.integers(1, 10))
+    if square:
+        filters = channels
     zero_point = int(rng.choice([0, 100, 128, 128, 255]))
     weights = random_codes(rng, (filters, *kernel, channels), zero_point)
     stored = raw(weights, zero_point)
@@ -129,6 +132,12 @@ def random_tile_job(rng: np.random.Generator, index: int) -> Job:
         stored=stored,
     )
     return replace(with_requantisation(rng, job, index), scratch_bytes=tile_scratch_bytes(job))
+
+
+def overwriting_tile_jobs(rng: np.random.Generator, count: int) -> list[Job]:
+    """Whose output lies on the input; of the same depth, deeper or less deep."""
+    made = (over_input(random_tile_job(rng, 4 * i, square=i % 2 == 0), rng) for i in range(count))
+    return [replace(job, scratch_bytes=tile_scratch_bytes(job)) for job in made]
 
 
 def random_vector_job(rng: np.random.Generator, index: int) -> Job:
@@ -156,7 +165,8 @@ def check(outputs: bytes, jobs: list[Job]) -> None:
 def jobs() -> list[Job]:
     rng = np.random.default_rng(1)
     tiles = [random_tile_job(rng, i) for i in range(_JOBS)]
-    return tiles + [random_vector_job(rng, i) for i in range(_JOBS // 2)]
+    vectors = [random_vector_job(rng, i) for i in range(_JOBS // 2)]
+    return tiles + vectors + overwriting_tile_jobs(rng, _JOBS // 4)
 
 
 def test_jobs_tell_results_apart(jobs: list[Job]) -> None:

@@ -200,6 +200,8 @@ RESIDUAL = convolution(POINT, IMAGE, Residual(0, 64, 65, 0, 7))
 # encoding, filters and rows at once, scratch, scaling, form of the channels, bias shift, zero point, index, data.
 KERNEL, DILATION, GROUPS, KERNEL_BITS, FILTERS, ROWS, SCRATCH = 4, 8, 9, 10, 11, 12, 13
 FORM, BIAS_SHIFT, INDEX, DATA_BYTES = 15, 16, 18, 19
+# Of a point, without these three of its window.
+POINT_SCRATCH = 8
 # Of RESIDUAL's: no padding and no dilation, and behind the scratch a tensor, multipliers, offset, shift, clamp.
 RESIDUAL_TENSOR, RESIDUAL_SHIFT, RESIDUAL_LOW = 9, 15, 16
 
@@ -305,6 +307,102 @@ def test_an_output_on_its_input_is_refused(sanitized_driver, graph):
     assert_refused(sanitized_driver, moved, S.ARENA_RANGE)
 
 
+LIKE = (6, 8, 4)
+DEEPER, STRIDED, PADDED = (6, 8, 8), (3, 4, 4), (8, 10, 4)
+SAME = Window((3, 3), (1, 1), (1, 1))
+TILE, BAND, DEPTHWISE = Kernel.TILE, Kernel.BAND, Kernel.DEPTHWISE
+INDEXED = Encoding.INDEXED
+
+
+def overlapping(
+    choice: KernelChoice,
+    words: int,
+    image: tuple[int, int, int] = LIKE,
+    output: tuple[int, int, int] = LIKE,
+    window: Window = POINT,
+    groups: int = 1,
+) -> tuple[Parts, bytes]:
+    """A convolution whose input begins so many words behind its output, far from its scratch; and an input."""
+    generator = np.random.default_rng(0)
+    filters = output[2]
+    codes = generator.integers(0, 200, (filters, *window.kernel, image[2] // groups)).astype(np.uint8)
+    requantisation = Requantisation(SCALING, np.full(filters, 1 << 9, np.int16), np.full(filters, 8, np.int32))
+    operator = Convolution(0, 1, window, groups, False, codes, 100, requantisation)
+    graph = graph_of(operator, Tensor(*image, 1.0, 3), Tensor(*output, 1.0, 0))
+    parts = Parts.of(pack(graph, choose=lambda *_: choice)).with_arena(1 << 13)
+    parts = parts.with_tensor(0, "offset", (1 << 12) + words).with_tensor(1, "offset", 1 << 12)
+    return parts, random_inputs(generator, graph, count=1).tobytes()
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        (KernelChoice(TILE, INDEXED, 4), 0),
+        (KernelChoice(TILE, INDEXED, 4), 1),
+        (KernelChoice(BAND, INDEXED, 4, 1), 0),
+        (KernelChoice(BAND, INDEXED, 4, 5), 7),
+        # 48 pixels, each of 4 bytes more than in the input.
+        (KernelChoice(TILE, INDEXED, 8), 48, LIKE, DEEPER),
+        (KernelChoice(BAND, INDEXED, 8, 3), 48, LIKE, DEEPER),
+        # The first pixel has 4 bytes less than in the input.
+        (KernelChoice(TILE, INDEXED, 4), -1, DEEPER, LIKE),
+        (KernelChoice(BAND, INDEXED, 4, 3), -1, DEEPER, LIKE),
+        (KernelChoice(DEPTHWISE, INDEXED, 1, 6), 0, LIKE, LIKE, SAME, 4),
+    ],
+)
+def test_an_output_that_follows_its_input_may_lie_on_it(sanitized_driver, case):
+    parts, inputs = overlapping(*case)
+    assert sanitized_driver.agreed([(parts.data, inputs)]) == 1
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        (KernelChoice(TILE, INDEXED, 4), -1),  # by a word too late, or too early
+        (KernelChoice(BAND, INDEXED, 4, 1), -1),
+        (KernelChoice(TILE, INDEXED, 8), 47, LIKE, DEEPER),
+        (KernelChoice(BAND, INDEXED, 8, 3), 47, LIKE, DEEPER),
+        (KernelChoice(TILE, INDEXED, 8), 0, LIKE, DEEPER),
+        (KernelChoice(TILE, INDEXED, 4), -2, DEEPER, LIKE),
+        (KernelChoice(DEPTHWISE, INDEXED, 1, 6), 1, LIKE, LIKE, SAME, 4),
+        (KernelChoice(DEPTHWISE, INDEXED, 1, 6), -1, LIKE, LIKE, SAME, 4),
+        (KernelChoice(TILE, INDEXED, 2), 0),  # the second group of filters would read what the first has written
+        (KernelChoice(BAND, INDEXED, 3, 6), 0),
+        (KernelChoice(DEPTHWISE, INDEXED, 1, 5), 0, LIKE, LIKE, SAME, 4),  # as would the second band
+        (KernelChoice(TILE, INDEXED, 4), 0, LIKE, LIKE, SAME),  # reads neighbours
+        (KernelChoice(BAND, INDEXED, 4, 6), 0, LIKE, LIKE, SAME),
+        (KernelChoice(TILE, INDEXED, 4), 0, LIKE, STRIDED, Window((1, 1), (2, 2), (0, 0))),
+        (KernelChoice(BAND, INDEXED, 4, 1), 0, LIKE, STRIDED, Window((1, 1), (2, 2), (0, 0))),
+        (KernelChoice(DEPTHWISE, INDEXED, 1, 3), 0, LIKE, STRIDED, Window((3, 3), (2, 2), (1, 1)), 4),
+        (KernelChoice(TILE, INDEXED, 4), 0, LIKE, (5, 8, 4)),  # not all of the image
+        (KernelChoice(TILE, INDEXED, 4), 32, LIKE, PADDED, Window((1, 1), (1, 1), (1, 1))),
+        (KernelChoice(Kernel.GENERAL, INDEXED), 0),
+        (KernelChoice(Kernel.GENERAL, INDEXED), 0, LIKE, LIKE, POINT, 2),
+    ],
+)
+def test_an_output_that_would_overwrite_what_is_still_to_be_read_is_refused(sanitized_driver, case):
+    parts, inputs = overlapping(*case)
+    apart, _ = overlapping(case[0], -(1 << 11), *case[2:])
+    assert sanitized_driver.agreed([(apart.data, inputs)]) == 1
+    with pytest.raises(ArtifactError, match="input and output overlap"):
+        read_artifact(parts.data)
+    assert_refused(sanitized_driver, parts, S.ARENA_RANGE, inputs)
+
+
+def test_a_vector_on_its_input_is_refused(sanitized_driver):
+    codes = np.arange(16, dtype=np.uint8).reshape(4, 1, 1, 4)
+    requantisation = Requantisation(SCALING, np.full(4, 1 << 7, np.int16), np.full(4, 8, np.int32))
+    pixel = Tensor(1, 1, 4, 1.0, 0)
+    parts = packed(
+        graph_of(Convolution(0, 1, POINT, 1, False, codes, 0, requantisation), pixel, pixel),
+        Kernel.VECTOR,
+        Encoding.RAW,
+    )
+    assert sanitized_driver.agreed([(parts.data, bytes(4))]) == 1
+    moved = parts.with_tensor(1, "offset", parts.tensors[0][0])
+    assert_refused(sanitized_driver, moved, S.ARENA_RANGE, bytes(4))
+
+
 def written(*fields: Callable[[FieldWriter], None]) -> bytes:
     writer = FieldWriter("record")
     for field in fields:
@@ -383,7 +481,9 @@ def test_a_filter_whose_weights_are_too_large_for_tile_is_refused(sanitized_driv
     graph = graph_of(Convolution(0, 1, POINT, 1, False, codes, 128, requantisation), image, Tensor(1, 8, 2, 1.0, 0))
     for kernel, encoding in ((Kernel.TILE, Encoding.RAW), (Kernel.TILE, Encoding.INDEXED)):
         parts = packed(graph, kernel, encoding)
-        at = parts.records.index(b"\x80")
+        fields = FieldReader(parts.records, POINT_SCRATCH)
+        fields.u()
+        at = fields.at + 3  # behind scaling, form and bias shift
         assert_refused(sanitized_driver, parts.with_record_bytes(at, b"\x00"), S.ENCODING, bytes(image.elements))
 
 

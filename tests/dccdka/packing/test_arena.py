@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from dccdka.lowering.graph import (
+    POINT,
     Add,
     Convolution,
     IntegerGraph,
@@ -83,6 +86,58 @@ def test_a_convolution_works_in_place_on_its_residual_but_not_on_what_it_reads()
     assert plan.offsets[2] == plan.offsets[0] != plan.offsets[1]
     plan = plan_arena(IntegerGraph(tensors[:2], (with_residual(0, 1, 0),), 0, 1))
     assert plan.offsets[0] != plan.offsets[1]
+
+
+def point(x: int, y: int, graph_channels: tuple[int, ...], groups: int = 1) -> Convolution:
+    filters, depth = graph_channels[y], graph_channels[x] // groups
+    scaling = Requantisation(SCALING, np.ones(filters, np.int16), np.zeros(filters, np.int32))
+    window = POINT if groups == 1 else SAME
+    return Convolution(x, y, window, groups, False, np.ones((filters, *window.kernel, depth), np.uint8), 0, scaling)
+
+
+def convolutions(*channels: int) -> IntegerGraph:
+    """One after the other: where a depth stays, depthwise."""
+    operators = tuple(
+        point(i, i + 1, channels, groups=channels[i] if channels[i] == channels[i + 1] else 1)
+        for i in range(len(channels) - 1)
+    )
+    return IntegerGraph(tuple(image(c) for c in channels), operators, 0, len(channels) - 1)
+
+
+def test_a_convolution_takes_its_inputs_place_where_it_may():
+    graph = convolutions(4, 4, 4)
+    assert plan_arena(graph).bytes == 2 * 64
+    plan = plan_arena(graph, [0, 1])
+    assert plan.bytes == 64
+    assert plan.overwriting == {0, 1}
+    assert plan_arena(graph, [1]).overwriting == {1}
+
+
+def test_deeper_images_grow_over_their_input_and_others_shrink_into_it():
+    for channels, bytes_ in (((2, 5), 16 * 5), ((5, 2), 16 * 5), ((3, 8, 2, 5), 16 * 8)):
+        plan = plan_arena(convolutions(*channels), range(len(channels) - 1))
+        assert plan.bytes == bytes_
+        for i in plan.overwriting:
+            x, y = plan.offsets[i], plan.offsets[i + 1]
+            assert y <= x
+            assert y + 16 * channels[i + 1] <= x + 16 * channels[i]
+    assert plan_arena(convolutions(2, 5), [0]).overwriting == {0}
+
+
+def test_what_grows_by_a_part_of_a_word_begins_a_word_before():
+    graph = convolutions(4, 5)
+    small = replace(graph, tensors=tuple(Tensor(1, 3, t.channels, 1.0, 0) for t in graph.tensors))
+    plan = plan_arena(small, [0])  # 12 and 15 bytes
+    assert plan.offsets == (4, 0)
+
+
+def test_the_first_layers_of_a_mobilenet_need_little_more_than_the_largest_image():
+    channels = (1728, 1152, 1152, 2304)
+    graph = chain(*channels)
+    graph = replace(
+        graph, operators=(*graph.operators[:2], replace(convolutions(2, 5).operators[0], input=2, output=3))
+    )
+    assert plan_arena(graph, [2]).bytes == (1728 + 1152) * 16
 
 
 def test_an_input_that_is_used_later_is_not_overwritten():

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
 
-from dccdka.lowering.graph import POINT, Convolution, IntegerGraph, Pad, Requantisation, Scaling, Tensor, Window
+from dccdka.lowering.graph import (
+    POINT,
+    Add,
+    Convolution,
+    IntegerGraph,
+    Multiply,
+    Pad,
+    Requantisation,
+    Scaling,
+    Tensor,
+    Window,
+)
 from dccdka.packing import PackingError, pack, read_artifact
 from dccdka.packing.arena import plan_arena
 from dccdka.packing.choice import Encoding, Kernel, KernelChoice
@@ -121,8 +132,8 @@ def test_a_kernel_is_linked_where_the_network_becomes_faster_by_more_than_flash_
 def test_no_other_choice_for_all_layers_together_is_better_by_more_than_a_step_of_the_arena():
     graph = two_layers((6, 6, 4))
     costs = packaged_costs()
-    plan = plan_arena(graph)
     workloads = {i: workload_of(graph, operator) for i, operator in enumerate(graph.operators)}
+    plan, found = choose_kernels(graph, workloads, costs)
 
     def weight(choices: dict[int, KernelChoice]) -> float:
         arena = plan.arena_bytes({i: workloads[i].scratch(choice) for i, choice in choices.items()})
@@ -131,7 +142,6 @@ def test_no_other_choice_for_all_layers_together_is_better_by_more_than_a_step_o
         stored = sum(workloads[i].stored_bytes(choice) for i, choice in choices.items())
         return (costs.code.of(*parts) + stored) * arena * time
 
-    found = choose_kernels(workloads, plan, costs)
     encodings = {choice.encoding for choice in found.values()}
     ways = product(*(list(workloads[i].feasible(encodings)) for i in workloads))
     best = min(weight(dict(enumerate(way))) for way in ways)
@@ -167,6 +177,60 @@ def test_scratch_takes_what_is_free():
     graph = roomy(layer(sparsity=0.8, codes=16, filters=64, image=(4, 4, 16)))
     assert chosen(graph, costs).filters_at_once == 64
     assert read_artifact(pack(graph, costs)).arena_bytes == plan_arena(graph).bytes
+
+
+def points(*channels: int, size: tuple[int, int] = (16, 16)) -> IntegerGraph:
+    """Pointwise layers from a depth to the next, dense and of 8 bits."""
+    generator = np.random.default_rng(0)
+    operators = []
+    for i, (depth, filters) in enumerate(pairwise(channels)):
+        codes = generator.integers(0, 256, (filters, 1, 1, depth)).astype(np.uint8)
+        scaling = Requantisation(Scaling(0, 8), np.full(filters, 999, np.int16), np.zeros(filters, np.int32))
+        operators.append(Convolution(i, i + 1, POINT, 1, False, codes, 128, scaling))
+    return IntegerGraph(tuple(Tensor(*size, c, 1.0, 0) for c in channels), tuple(operators), 0, len(operators))
+
+
+def test_layers_overwrite_their_input_where_that_takes_less_memory():
+    artifact = read_artifact(pack(points(16, 16, 32, 8)))
+    regions = [tensor.region for tensor in artifact.tensors]
+    assert all(x.overlaps(y) for x, y in pairwise(regions))
+    assert [choice.filters_at_once for choice in artifact.choices] == [16, 32, 8]
+    largest_scratch = 8 * 32 + 32 + 8 * 16
+    assert artifact.arena_bytes <= 16 * 16 * 32 + largest_scratch
+
+
+def test_a_layer_whose_filters_do_not_fit_all_at_once_leaves_its_input_alone():
+    """4 pixels of 512 channels take 4 kB twice, but the decoded filters 256 kB."""
+    decoded = Costs(lambda choice: 1.0 if choice.encoding is Encoding.CODED else 1e9)
+    graph = points(512, 512, size=(2, 2))
+    operator = graph.operators[0]
+    assert isinstance(operator, Convolution)
+    sparse = np.where(operator.codes > 250, operator.codes, 128).astype(np.uint8)
+    artifact = read_artifact(pack(replace(graph, operators=(replace(operator, codes=sparse),)), decoded))
+    first, second = (tensor.region for tensor in artifact.tensors)
+    assert not first.overlaps(second)
+    assert artifact.arena_bytes < 3 * 2 * 2 * 512
+
+
+def test_an_input_that_is_read_again_is_kept():
+    graph = points(16, 16, 16)
+    first, second = graph.operators
+    assert isinstance(second, Convolution)
+    product_of_both = Multiply(1, 2, 3, Scaling(0, 4), 1 << 7, 0)
+    operators = first, replace(second, input=0), product_of_both
+    graph = replace(graph, tensors=(*graph.tensors, graph.tensors[0]), operators=operators, output=3)
+    regions = [tensor.region for tensor in read_artifact(pack(graph)).tensors]
+    assert not regions[0].overlaps(regions[1])
+    assert regions[0] == regions[2]
+
+
+def test_an_input_that_is_added_as_residual_too_is_overwritten():
+    graph = points(16, 16)
+    add = Add(1, 0, 2, 1 << 14, 1 << 14, 0, 15)
+    graph = replace(graph, tensors=(*graph.tensors, graph.tensors[0]), operators=(*graph.operators, add), output=2)
+    artifact = read_artifact(pack(graph))
+    assert len(artifact.operators) == 1
+    assert artifact.tensors[0].region == artifact.tensors[1].region
 
 
 def test_the_arena_grows_only_where_the_network_becomes_faster_by_a_larger_share():
@@ -217,7 +281,7 @@ def test_what_no_kernel_takes_is_refused():
     dilated = Convolution(0, 1, wide, 1, False, codes, 0, scaling)
     graph = IntegerGraph((image, output), (dilated,), 0, 1)
     with pytest.raises(PackingError, match="operator 0: no kernel takes it"):
-        choose_kernels({0: workload_of(graph, dilated)}, plan_arena(graph), packaged_costs())
+        choose_kernels(graph, {0: workload_of(graph, dilated)}, packaged_costs())
 
 
 def test_a_choice_that_is_not_feasible_is_refused():

@@ -45,6 +45,21 @@ def test_every_kernel_adds_residuals(artifacts):
     assert seen == set(Kernel)
 
 
+def test_every_kernel_that_can_writes_over_its_input(artifacts):
+    over = [
+        (stored.choice.kernel, np.sign(y.channels - x.channels), operator.residual)
+        for _, artifact, _ in artifacts
+        for operator, stored in zip(artifact.operators, artifact.stored, strict=True)
+        if isinstance(operator, Convolution) and stored is not None
+        for x, y in [(artifact.tensors[operator.input], artifact.tensors[operator.output])]
+        if x.region.overlaps(y.region)
+    ]
+    deeper = set(product((Kernel.TILE, Kernel.BAND), (-1, 0, 1)))
+    assert {(kernel, sign) for kernel, sign, _ in over} == deeper | {(Kernel.DEPTHWISE, 0)}
+    for kernel in (Kernel.TILE, Kernel.BAND, Kernel.DEPTHWISE):
+        assert {residual is None for own, _, residual in over if own is kernel} == {False, True}
+
+
 def test_arenas_are_below_64_kilobytes(artifacts):
     assert max(artifact.arena_bytes for _, artifact, _ in artifacts) < 1 << 16
 

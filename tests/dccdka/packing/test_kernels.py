@@ -7,7 +7,7 @@ import pytest
 
 from dccdka.lowering.graph import POINT, Window
 from dccdka.packing.choice import Encoding, Kernel, KernelChoice
-from dccdka.packing.kernels import Shape, refusal, scratch_bytes
+from dccdka.packing.kernels import Shape, may_overwrite, overwrites_safely, refusal, scratch_bytes
 
 SAME = Window((3, 3), (1, 1), (1, 1))
 PLAIN = Shape((9, 11, 6), (9, 11, 5), SAME, 1, False)
@@ -84,3 +84,46 @@ def test_what_a_kernel_does_not_take(choice, shape):
 
 def test_a_vector_takes_a_window_that_is_the_image():
     assert refusal(KernelChoice(Kernel.VECTOR, RAW), WHOLE) is None
+
+
+DEPTHWISE_SAME = Shape((9, 11, 6), (9, 11, 6), SAME, 6, False)
+
+
+@pytest.mark.parametrize(
+    ("choice", "shape", "expected"),
+    [
+        (KernelChoice(Kernel.TILE, RAW, 5), POINTWISE, True),
+        (KernelChoice(Kernel.BAND, INDEXED, 5, 2), POINTWISE, True),
+        (KernelChoice(Kernel.DEPTHWISE, INDEXED, 1, 9), DEPTHWISE_SAME, True),
+        (KernelChoice(Kernel.TILE, RAW, 4), POINTWISE, False),
+        (KernelChoice(Kernel.BAND, INDEXED, 4, 9), POINTWISE, False),
+        (KernelChoice(Kernel.GENERAL, INDEXED), POINTWISE, False),
+        (KernelChoice(Kernel.VECTOR, RAW), WHOLE, False),
+        (KernelChoice(Kernel.TILE, RAW, 5), PLAIN, False),
+        (KernelChoice(Kernel.TILE, RAW, 5), Shape((9, 11, 6), (8, 11, 5), POINT, 1, False), False),
+        (KernelChoice(Kernel.DEPTHWISE, INDEXED, 1, 8), DEPTHWISE_SAME, False),
+        (KernelChoice(Kernel.DEPTHWISE, INDEXED, 1, 5), DEPTHWISE, False),
+    ],
+)
+def test_what_may_write_over_its_input(choice, shape, expected):
+    assert may_overwrite(choice, shape) == expected
+    # The output far below the image: they overlap nowhere, but only some kernels may let them come nearer.
+    assert overwrites_safely(choice, shape, 1 << 20, 0) == (expected and choice.kernel is not Kernel.DEPTHWISE)
+
+
+def test_no_output_pixel_may_end_behind_its_input_pixel():
+    shrinks, grows = POINTWISE, Shape((9, 11, 5), (9, 11, 6), POINT, 1, False)
+
+    def nearest(shape: Shape) -> int:
+        """The lowest place of the image with the output at 4000."""
+        choice = KernelChoice(Kernel.BAND, INDEXED, shape.filters)
+        return next(at for at in range(3000, 5000) if overwrites_safely(choice, shape, at, 4000))
+
+    assert nearest(shrinks) == 4000 - 1
+    assert nearest(grows) == 4000 + 99
+    exact = [
+        at
+        for at in range(5000)
+        if overwrites_safely(KernelChoice(Kernel.DEPTHWISE, INDEXED, 1, 9), DEPTHWISE_SAME, at, 4000)
+    ]
+    assert exact == [4000]
