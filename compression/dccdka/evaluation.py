@@ -20,7 +20,10 @@ class NetworkError(ValueError):
 
 
 def accuracy(model: nn.Module, split: Split, normalization: Normalization, *, device: str = "auto") -> float:
-    """Share of a split that the float module classifies correctly; leaves it in eval mode, on the CPU."""
+    """Share of a split that the float module classifies correctly; leaves it in eval mode, on the CPU.
+
+    Raises TrainingConfigError for a device that is not there.
+    """
     target = resolve_device(device)
     correct = torch.zeros((), dtype=torch.int64, device=target)
     for logits, labels in _evaluated(model, split, normalization, target):

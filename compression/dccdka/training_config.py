@@ -49,14 +49,12 @@ class TrainingConfig:
                 raise TrainingConfigError(f"{field}: must be a number, got {value!r}")
         if not 0 < self.learning_rate < math.inf:
             raise TrainingConfigError(f"learning_rate: must be above 0, got {self.learning_rate}")
-        for field, choices in (("device", Device), ("augmentation", Augmentation), ("autocast", Autocast)):
+        for field, choices in (("augmentation", Augmentation), ("autocast", Autocast)):
             if getattr(self, field) not in get_args(choices):
                 raise TrainingConfigError(
                     f"{field}: must be one of {', '.join(get_args(choices))}, got {getattr(self, field)!r}"
                 )
-        if self.device == "cuda" and not torch.cuda.is_available():
-            raise TrainingConfigError('device: "cuda" is not available here; use "cpu" or "auto"')
-        if self.autocast == "fp16" and resolve_device(self.device).type == "cpu":
+        if resolve_device(self.device).type == "cpu" and self.autocast == "fp16":
             raise TrainingConfigError('autocast: "fp16" is for GPUs; on the CPU use "bf16" or "none"')
         if not self.checkpoint_every >= 0:
             raise TrainingConfigError(f"checkpoint_every: must be 0 or more seconds, got {self.checkpoint_every}")
@@ -69,7 +67,11 @@ class TrainingConfig:
 
 
 def resolve_device(device: str) -> torch.device:
-    """The device of "cpu", "cuda" or "auto" (the GPU if there is one)."""
+    """The device of "cpu", "cuda" or "auto" (the GPU if there is one). Raises TrainingConfigError for any other."""
+    if device not in get_args(Device):
+        raise TrainingConfigError(f"device: must be one of {', '.join(get_args(Device))}, got {device!r}")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise TrainingConfigError('device: "cuda" is not available here; use "cpu" or "auto"')
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return torch.device(device)

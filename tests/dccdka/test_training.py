@@ -90,6 +90,22 @@ def test_the_same_code_trains_on_a_gpu(small: Dataset) -> None:
     assert accuracy(compressed.module, small.train, small.normalization, device="cuda") > 0.3
 
 
+@pytest.mark.parametrize("device", ["tpu", "cuda:99", ""])
+def test_an_evaluation_on_no_device_is_refused(small: Dataset, device: str) -> None:
+    for evaluate in (
+        lambda: accuracy(model(small, width=2), small.train, small.normalization, device=device),
+        lambda: teacher_logits(model(small, width=2), small, device=device),
+    ):
+        with pytest.raises(TrainingConfigError, match=f"^device: must be one of cpu, cuda, auto, got '{device}'"):
+            evaluate()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_a_gpu_that_is_not_there_is_told(small: Dataset) -> None:
+    with pytest.raises(TrainingConfigError, match=r'^device: "cuda" is not available here'):
+        accuracy(model(small, width=2), small.train, small.normalization, device="cuda")
+
+
 def test_stored_logits_are_in_the_order_of_the_training_split(small: Dataset) -> None:
     teacher = model(small, width=2).eval()
     logits = teacher_logits(teacher, small, device="cpu")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
@@ -71,21 +72,24 @@ class StoredLogits(Teacher):
         """What the teacher says of every variant of every training image; with a path, written there as .npy.
 
         Beside the file, PATH.json says whose logits they are. The file appears when it is whole. Without a path large
-        logits are in a temporary file that is mapped and has no name. Raises TeacherError.
+        logits are in a temporary file that is mapped and has no name. Raises TeacherError, also where there is no room
+        for a file, and TrainingConfigError for a device that is not there.
         """
+        target = resolve_device(device)
         teacher.check(dataset)
         variants = variants_of(augmentation)
         shape = (len(variants), teacher.members, len(dataset.train.labels), dataset.classes)
         about = {"augmentation": augmentation, "training_sha256": split_sha256(dataset.train)}
         if path is None:
             values = _room_for(shape, np.dtype(dtype))
-            _fill(values, teacher, dataset, augmentation, device)
+            _fill(values, teacher, dataset, augmentation, target)
             return cls(values, **about)  # type: ignore[arg-type]  # as made above
+        _require_room(path.parent, math.prod(shape) * np.dtype(dtype).itemsize)
         unfinished = path.with_name(path.name + ".part")
         path.unlink(missing_ok=True)
         _about(path).write_text(json.dumps(about), encoding="utf-8")
         mapped = np.lib.format.open_memmap(unfinished, mode="w+", dtype=np.dtype(dtype), shape=shape)
-        _fill(mapped, teacher, dataset, augmentation, device)
+        _fill(mapped, teacher, dataset, augmentation, target)
         mapped.flush()
         unfinished.replace(path)
         return cls.load(path)
@@ -167,19 +171,30 @@ def split_sha256(split: Split) -> str:
 
 
 def _room_for(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-    if math.prod(shape) * dtype.itemsize <= MAPPED_FROM_BYTES:
+    needed = math.prod(shape) * dtype.itemsize
+    if needed <= MAPPED_FROM_BYTES:
         return np.empty(shape, dtype)
+    _require_room(Path(tempfile.gettempdir()), needed)
     with tempfile.TemporaryFile(prefix="logits") as file:
         return np.memmap(file, dtype, mode="w+", shape=shape)
 
 
+def _require_room(folder: Path, needed: int) -> None:
+    """A mapped file that the disk runs out under ends the process, without an exception."""
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        raise TeacherError(f"{folder}: cannot hold logits: {error.strerror}; make it first") from error
+    if needed > free:
+        raise TeacherError(f"{folder}: the logits take {needed:,} bytes, {free:,} are free; free some, or use float16")
+
+
 @torch.no_grad()
 def _fill(
-    values: NDArray[Any], teacher: FixedTeacher, dataset: Dataset, augmentation: Augmentation, device: str
+    values: NDArray[Any], teacher: FixedTeacher, dataset: Dataset, augmentation: Augmentation, device: torch.device
 ) -> None:
-    target = resolve_device(device)
-    teacher.move_to(target)
-    batches = Batches(dataset.train, dataset.normalization, EVALUATION_BATCH, target)
+    teacher.move_to(device)
+    batches = Batches(dataset.train, dataset.normalization, EVALUATION_BATCH, device)
     for number, variant in enumerate(variants_of(augmentation)):
         begin = 0
         for images, _ in batches.in_order(variant):

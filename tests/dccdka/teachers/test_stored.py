@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -149,3 +151,20 @@ def test_damaged_files_are_refused_by_name(tmp_path: Path, tiny: Dataset, networ
             file.unlink()
     with pytest.raises(TeacherError, match=r"logits\.npy"):
         StoredLogits.load(file)
+
+
+def test_where_there_is_no_folder_or_no_room_nothing_is_begun(
+    tmp_path: Path, tiny: Dataset, network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def store(path: Path | None) -> StoredLogits:
+        return StoredLogits.compute(NetworkTeacher(network(1)), tiny, device="cpu", path=path)
+
+    with pytest.raises(TeacherError, match=f"^{tmp_path}/none: cannot hold logits: No such file or directory; make it"):
+        store(tmp_path / "none" / "logits.npy")
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=5119))
+    with pytest.raises(TeacherError, match=f"^{tmp_path}: the logits take 5,120 bytes, 5,119 are free"):
+        store(tmp_path / "logits.npy")
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr("dccdka.teachers.stored.MAPPED_FROM_BYTES", 0)
+    with pytest.raises(TeacherError, match=f"^{tempfile.gettempdir()}: the logits take 5,120 bytes"):
+        store(None)
