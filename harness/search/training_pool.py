@@ -45,7 +45,8 @@ class TrainingPool:
         os.environ["RAY_AUTH_MODE"] = "token"
         import ray  # after the environment is set; the import alone takes a second
 
-        self._resources = {"cpu": 1.0, "gpu": gpus / workers} if gpus else {"cpu": 1.0}
+        # A training uses one GPU at most; of more than one Ray gives whole numbers only.
+        self._resources = {"cpu": 1.0, "gpu": min(1.0, gpus / workers)} if gpus else {"cpu": 1.0}
         for name in ("ray", "ray.tune"):
             logging.getLogger(name).setLevel(logging.CRITICAL)  # what went wrong is told by the coordinator
         ray.init(
