@@ -37,10 +37,11 @@ def fuzzer() -> Path:
     return ROOT / "build" / "fuzz" / "fuzz_artifact"
 
 
-@pytest.fixture(scope="module")
-def guarded() -> Path:
+@pytest.fixture(scope="module", params=["gcc", "clang"])
+def guarded(request: pytest.FixtureRequest) -> Path:
+    """By either compiler: jumps into the assembly count on the size that each gives its instructions."""
     build("guarded")
-    return ROOT / "build" / "fuzz" / "guarded_driver.elf"
+    return ROOT / "build" / "fuzz" / f"guarded_driver_{request.param}.elf"
 
 
 def answers_of(guarded: Path, cases: list[tuple[bytes, bytes]]) -> list[Answer]:

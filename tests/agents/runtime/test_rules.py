@@ -10,8 +10,9 @@ import pytest
 
 RUNTIME = Path(__file__).parents[3] / "agents" / "runtime"
 SOURCES = sorted((RUNTIME / "src").glob("*.c"))
-WARNINGS = """-std=c99 -pedantic -O2 -Wall -Wextra -Wconversion -Wcast-align -Wdouble-promotion -Wmissing-prototypes
--Wpointer-arith -Wshadow -Wstrict-prototypes -Wundef -Wvla -Wwrite-strings -Werror""".split()
+WARNINGS = ["-std=c99", "-pedantic", "-O2", "-Wall", "-Wextra", "-Wconversion", "-Wcast-align", "-Wdouble-promotion"]
+WARNINGS += ["-Wmissing-prototypes", "-Wpointer-arith", "-Wshadow", "-Wstrict-prototypes", "-Wundef", "-Wvla"]
+WARNINGS += ["-Wwrite-strings", "-Werror"]
 INCLUDE = f"-I{RUNTIME / 'include'}"
 STRICT = "-Wcast-align=strict"  # gcc's word for what clang means without it
 RASPBERRY_PIS = {
