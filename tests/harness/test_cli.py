@@ -62,6 +62,10 @@ def test_an_exported_onnx_model_is_compared_with_the_device_and_replaces_no_file
     assert done.returncode == 0, done.stderr
     steps = re.search(r"differ by at most (\d+) of 256 steps", done.stdout)
     assert steps is not None and int(steps[1]) <= 1, done.stdout
+    alone = re.search(r"(\d+) of (\d+) values differ inside, each operator by itself, by at most (\d+)", done.stdout)
+    assert alone is not None and int(alone[1]) <= 10 < int(alone[2]) and int(alone[3]) <= 1, done.stdout
+    same = re.search(r"([\d.]+)% of the images have the same prediction", done.stdout)
+    assert same is not None and float(same[1]) > 99, done.stdout
     written = out.read_bytes()
     refused = finished_study.run(*arguments)
     assert refused.returncode == 2 and "model.onnx: exists" in refused.stderr
