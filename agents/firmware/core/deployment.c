@@ -36,7 +36,7 @@ bool deployment_receive(deployment *d, const uint8_t *bytes, size_t count) {
     const size_t at = d->artifact_received;
     if (image.artifact == NULL)
         memcpy(d->pool + at, bytes, count);
-    else if (memcmp(d->artifact + at, bytes, count) != 0)
+    else if (memcmp(image.artifact + at, bytes, count) != 0)
         return false;
     d->artifact_received += count;
     return true;
