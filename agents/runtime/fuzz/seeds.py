@@ -1,6 +1,7 @@
 """Writes what the fuzzer's corpus is made from, small artifacts with an input behind: python seeds.py ALL ESSENTIAL
 
-ALL: a folder for all of them. ESSENTIAL: another for the smallest with each kernel, encoding and form of channels.
+ALL: a folder for all of them. ESSENTIAL: another for the smallest with each kernel, encoding and form of channels, and
+with each kernel whose output lies on its input.
 """
 
 from __future__ import annotations
@@ -30,17 +31,20 @@ def seed(number: int) -> tuple[Artifact, bytes]:
     return artifact, random_inputs(generator, graph, count=1).tobytes()[:MOST_INPUT_BYTES]
 
 
-def forms(artifact: Artifact) -> set[tuple[int, int, bool]]:
-    """Kernel, encoding, and whether channels are WIDE, of all convolutions."""
-    return {
-        (stored.choice.kernel, stored.choice.encoding, stored.channel_bytes == 8 * len(operator.codes))
-        for operator, stored in zip(artifact.operators, artifact.stored, strict=True)
-        if isinstance(operator, Convolution) and stored is not None
-    }
+def forms(artifact: Artifact) -> set[tuple[object, ...]]:
+    """Kernel, encoding, and whether channels are WIDE, of all convolutions; and kernels that overwrite their input."""
+    found: set[tuple[object, ...]] = set()
+    for operator, stored in zip(artifact.operators, artifact.stored, strict=True):
+        if isinstance(operator, Convolution) and stored is not None:
+            is_wide = stored.channel_bytes == 8 * len(operator.codes)
+            found.add((stored.choice.kernel, stored.choice.encoding, is_wide))
+            if artifact.tensors[operator.input].region.overlaps(artifact.tensors[operator.output].region):
+                found.add((stored.choice.kernel, "overwrites"))
+    return found
 
 
 def write(every: Path, essential: Path) -> None:
-    smallest: dict[tuple[int, int, bool], tuple[str, bytes]] = {}
+    smallest: dict[tuple[object, ...], tuple[str, bytes]] = {}
     for number in range(COUNT):
         artifact, inputs = seed(number)
         name, data = f"{number:04}", artifact.data + inputs

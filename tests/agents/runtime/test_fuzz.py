@@ -104,6 +104,13 @@ def test_the_corpus_has_every_operator_kernel_encoding_and_form_of_channels() ->
     assert {own.channel_bytes == 8 * len(operator.codes) for operator, own in stored} == {False, True}  # NARROW, WIDE
     assert {operator.residual is None for operator, _ in stored} == {False, True}
     assert {operator.flatten_input for operator, _ in stored} == {False, True}
+    assert {
+        own.choice.kernel
+        for artifact in artifacts
+        for operator, own in zip(artifact.operators, artifact.stored, strict=True)
+        if own is not None
+        and artifact.tensors[operator.input].region.overlaps(artifact.tensors[operator.output].region)
+    } == {Kernel.TILE, Kernel.BAND, Kernel.DEPTHWISE}
 
 
 def test_the_corpus_runs_clean(fuzzer: Path, tmp_path: Path) -> None:
