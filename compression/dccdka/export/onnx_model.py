@@ -44,14 +44,17 @@ _OPSET, _IR_VERSION = 13, 8  # the oldest with scales per channel, so that other
 _SAME = 1e-6  # relative difference of scales that are one
 
 
-def onnx_model(artifact: Artifact, name: str) -> onnx.ModelProto:
+def onnx_model(artifact: Artifact, name: str, *, whole_biases: bool = False) -> onnx.ModelProto:
     """The model, checked by ONNX's own checker.
+
+    whole_biases: leave the fractions of biases out, so that every convolution is one that tools compute in integers;
+    each value may then be a step off, and some are.
 
     Input "input": float32 [n, c, h, w], what the trained network sees: (pixel - zero) * scale of the data set. Output
     "output": float32 [n, c], or [n, c, h, w] where that is more than one pixel. Raises ExportError naming the operator
     that ONNX cannot say.
     """
-    model = _Model(with_separate_adds(artifact)).build(name)
+    model = _Model(with_separate_adds(artifact), whole_biases).build(name)
     onnx.checker.check_model(model, full_check=True)
     return model
 
@@ -69,8 +72,8 @@ def codes_name(name: str) -> str:
 class _Model:
     """The model as it grows, an operator at a time. A name stands for a tensor of ONNX."""
 
-    def __init__(self, artifact: Artifact) -> None:
-        self.artifact = artifact
+    def __init__(self, artifact: Artifact, whole_biases: bool) -> None:
+        self.artifact, self.whole_biases = artifact, whole_biases
         self.tensors = artifact.tensors
         self.scales = tensor_scales(artifact)
         self.nodes: list[onnx.NodeProto] = []
@@ -154,8 +157,9 @@ class _Model:
         ]
         window = operator.window
         value = self._windowed("Conv", inputs, window, image, y, group=operator.groups, dilations=list(window.dilation))
-        fractions = (weights.fractions * scale).astype(np.float32).reshape(1, -1, 1, 1)
-        value = self._node("Add", [value, self._constant("bias_fraction", fractions)])
+        if not self.whole_biases:
+            fractions = (weights.fractions * scale).astype(np.float32).reshape(1, -1, 1, 1)
+            value = self._node("Add", [value, self._constant("bias_fraction", fractions)])
         self._finish(value, operator.output, operator.low, operator.high)
 
     def _add(self, operator: Add) -> None:

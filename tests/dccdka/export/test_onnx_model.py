@@ -6,6 +6,7 @@ from collections import Counter
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from onnx import numpy_helper
@@ -135,16 +136,24 @@ def test_a_trained_network_on_real_images(dataset, integers, name, recipe, optim
 
 
 @OPTIMIZED
-def test_without_the_fractions_of_its_biases_an_operator_is_off_by_a_step(dataset, integers, optimize):
-    """For tools that leave those additions out; and what the exactness above is due to."""
+def test_with_whole_biases_an_operator_is_off_by_a_step(dataset, integers, optimize):
+    """What the exactness above is due to."""
     artifact = integers("resnet8", DENSE)
-    model = onnx_model(artifact, "network")
-    for tensor in model.graph.initializer:
-        if tensor.name.endswith("/bias_fraction"):
-            tensor.CopyFrom(numpy_helper.from_array(0 * numpy_helper.to_array(tensor), tensor.name))
+    model = onnx_model(artifact, "network", whole_biases=True)
     found = operator_agreements(model, artifact, to_device_input(dataset.test.images[:50]), optimize=optimize)
     assert {alone.steps for alone in found} == {0, 1}
     assert sum(alone.differing for alone in found) > 50
+
+
+@pytest.mark.parametrize("whole_biases", [False, True])
+def test_onnx_runtime_computes_in_integers_where_biases_are_whole(integers, tmp_path, whole_biases):
+    model = onnx_model(integers("resnet8", DENSE), "network", whole_biases=whole_biases)
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    kinds = Counter(node.op_type for node in onnx.load(options.optimized_model_filepath).graph.node)
+    assert (kinds["QLinearConv"], kinds["Conv"] + kinds["FusedConv"]) == ((10, 0) if whole_biases else (0, 10))
 
 
 @OPTIMIZED
