@@ -37,6 +37,7 @@ RECIPES = {
 }
 NORMALIZATION = Normalization(zero=128, scale=1 / 64)
 _IMAGES, _INPUTS = 4, 2  # calibrated with, run on
+_LEAST_VARIANCE = 0.01  # of a channel, beside the mean square of its layer
 _PAGE = Path(__file__).parent / "zoo_page.md"
 
 
@@ -130,15 +131,19 @@ def _with_lively_activations(compressed: CompressedModel, images: NDArray[np.uin
         layer.bias.sub_(mean.flatten()).mul_(factor)
         return centred * factor
 
+    def take_statistics(norm: nn.BatchNorm1d | nn.BatchNorm2d, inputs: tuple[Tensor, ...]) -> None:
+        values = inputs[0]
+        variance, mean = torch.var_mean(values, (0, *range(2, values.dim())))
+        # Random weights leave channels that hardly vary; training would not blow them up.
+        least = _LEAST_VARIANCE * float((variance + mean.square()).mean())
+        norm.load_state_dict({"running_mean": mean, "running_var": variance.clamp(min=least)}, strict=False)
+
+    norms = [module for module in compressed.module.modules() if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)]
     hooks = [layer.register_forward_hook(normalise) for layer in names]
-    for module in compressed.module.modules():
-        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-            module.momentum = 1.0
-            module.train()
+    hooks += [norm.register_forward_pre_hook(take_statistics) for norm in norms]
     compressed.module(network_input(images, NORMALIZATION, compressed.module))
     for hook in hooks:
         hook.remove()
-    compressed.module.eval()
     return replace(compressed, layers=layers)
 
 

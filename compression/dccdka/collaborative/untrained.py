@@ -67,12 +67,20 @@ def _worst_case_codes(mask: NDArray[np.bool_], settings: LayerSettings, generato
     """Codes of a layer whose live weights, where the mask is true, use as many codes as they may, all as often."""
     codes = 2**settings.bits
     zero_point = codes // 2
-    others = np.delete(np.arange(codes), zero_point)
-    values = generator.choice(others, (settings.clusters or codes) - 1, replace=False)
-    live = np.resize(values, np.count_nonzero(mask))
+    live = np.resize(_balanced((settings.clusters or codes) - 1, codes, generator), np.count_nonzero(mask))
     generator.shuffle(live)
     result = np.full(mask.shape, zero_point, np.uint8)
-    result[mask] = live
-    # Weights of the size that initialisation gives them, so that activations stay finite.
-    scale = 1 / (codes * max(mask[0].size, 1) ** 0.5)
-    return LayerCodes(result, zero_point, scale)
+    result[mask] = live + zero_point
+    # What a ReLU reads keeps its size from layer to layer (He et al., arXiv:1502.01852), by the weights that live and
+    # even where all have one sign: in a deep network values would vanish or explode otherwise.
+    inputs = max(len(live) / len(mask), 1)
+    scale = (2 / (inputs * np.mean(np.square(live)) + np.square(inputs * np.mean(live)))) ** 0.5
+    return LayerCodes(result, zero_point, float(scale))
+
+
+def _balanced(count: int, codes: int, generator: np.random.Generator) -> NDArray[np.int64]:
+    """So many of -codes/2 to codes/2 - 1, none zero, half of them positive as far as there are any."""
+    positive = min(-(-count // 2), codes // 2 - 1)
+    negative = count - positive
+    magnitudes = generator.permutation(codes // 2 - 1)[:positive], generator.permutation(codes // 2)[:negative]
+    return np.concatenate([magnitudes[0] + 1, -magnitudes[1] - 1])
