@@ -241,7 +241,13 @@ class Session:
                 return DoesNotFit(
                     f"{refusal.message} ({message})", refusal.needed, refusal.available, "B", f"device {self._device}"
                 )
-            case "artifact_rejected" | "run_failed" | "guard_overwritten":
+            case "artifact_rejected":
+                # A loader refuses what only later releases allow.
+                return ArtifactRejected(
+                    f"device {self._device}: {refusal} (code {refusal.code}, {message});"
+                    " flash the agent of this release if it has an older one"
+                )
+            case "run_failed" | "guard_overwritten":
                 return ArtifactRejected(f"device {self._device}: {refusal} (code {refusal.code}, {message})")
             case "bad_state":
                 return DeviceLost(self._device, f"was reset in the middle of {message} ({refusal.message})")
