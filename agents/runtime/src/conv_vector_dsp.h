@@ -32,6 +32,16 @@
     DCC_VECTOR_PAIR("r2", "r10", "r11")                                                                               \
     DCC_VECTOR_PAIR("r3", "r12", "lr")
 
+/* Parts the sums of the odd filters from those of both; the next triple's codes begin where this one's end. */
+#define DCC_VECTOR_PART                                                                                               \
+    "mov r1, r3\n\t"                                                                                                  \
+    "sub r9, r9, r8\n\t"                                                                                              \
+    "sub r11, r11, r10\n\t"                                                                                           \
+    "sub lr, lr, r12\n\t"                                                                                             \
+    "asr r9, r9, #8\n\t"                                                                                              \
+    "asr r11, r11, #8\n\t"                                                                                            \
+    "asr lr, lr, #8\n\t"
+
 /* r2 bias, r3 multiplier, r4 fraction bits. */
 #define DCC_VECTOR_FINISH(sum)                                                                                        \
     "ldmia r0!, {r2, r3}\n\t"                                                                                         \
@@ -39,6 +49,9 @@
     "asr " sum ", " sum ", r4\n\t"                                                                                    \
     "ssat " sum ", #8, " sum "\n\t"                                                                                   \
     "strb " sum ", [r5], #1\n\t"
+
+/* Of fraction_bits: the sums of one triple are wanted, or they are shifted left first, by the bits' second byte. */
+#define DCC_VECTOR_SPECIAL (1u << 31)
 
 /* What dcc_vector_triples works on. Its offsets are in the code below. */
 typedef struct {
@@ -49,8 +62,8 @@ typedef struct {
     uint32_t both;              /* 16: and 256 times what those of the odd do, added to it */
     const int8_t *x_end;        /* 20 */
     const dcc_channel *channel; /* 24: of the first filter */
-    uint32_t fraction_bits;     /* 28 */
-    int8_t *y;                  /* 32: NULL: the sums are wanted, of one triple */
+    uint32_t fraction_bits;     /* 28: in the first byte; see DCC_VECTOR_SPECIAL */
+    int8_t *y;                  /* 32: NULL where the sums are wanted */
     const uint8_t *codes_end;   /* 36: of the last triple */
     uint32_t *sums;             /* 40: even filter and both, pair after pair */
     const uint8_t *codes;       /* 44: of the first triple */
@@ -87,15 +100,10 @@ __attribute__((noinline)) static void dcc_vector_triples(const dcc_vector *vecto
         "ldr r5, [sp, #32]\n\t"
         "ldr r0, [sp, #24]\n\t"
         "ldr r4, [sp, #28]\n\t"
-        "cmp r5, #0\n\t"
-        "beq 3f\n\t"
-        "mov r1, r3\n\t"
-        "sub r9, r9, r8\n\t"
-        "sub r11, r11, r10\n\t"
-        "sub lr, lr, r12\n\t"
-        "asr r9, r9, #8\n\t"
-        "asr r11, r11, #8\n\t"
-        "asr lr, lr, #8\n\t"
+        "cmp r4, #0\n\t"
+        "blt 3f\n\t"
+        DCC_VECTOR_PART
+        "5:\n\t"
         DCC_VECTOR_FINISH("r8")
         DCC_VECTOR_FINISH("r9")
         DCC_VECTOR_FINISH("r10")
@@ -109,6 +117,18 @@ __attribute__((noinline)) static void dcc_vector_triples(const dcc_vector *vecto
         "bne 1b\n\t"
         "b 4f\n"
         "3:\n\t"
+        "cmp r5, #0\n\t"
+        "beq 6f\n\t"
+        DCC_VECTOR_PART
+        "ubfx r6, r4, #8, #8\n\t"
+        "lsl r8, r8, r6\n\t"
+        "lsl r9, r9, r6\n\t"
+        "lsl r10, r10, r6\n\t"
+        "lsl r11, r11, r6\n\t"
+        "lsl r12, r12, r6\n\t"
+        "lsl lr, lr, r6\n\t"
+        "b 5b\n"
+        "6:\n\t"
         "ldr r4, [sp, #40]\n\t"
         "stmia.w r4, {r8-r12, lr}\n"
         "4:\n\t"
@@ -138,6 +158,7 @@ static inline void dcc_vector_add(
     uint32_t i;
     if (groups == 0u) return;
     vector.sums = found;
+    vector.fraction_bits = DCC_VECTOR_SPECIAL;
     dcc_vector_triples(&vector);
     for (i = 0u; i < 2u * pairs; i += 2u) {
         sums[i] += found[i];
@@ -158,13 +179,14 @@ static inline uint32_t dcc_vector_whole(
     uint32_t first;
     uint32_t count;
     dcc_vector vector = dcc_vector_of(job->x, groups, job->raw, pair_bytes);
-    if (scaling->low != -128 || scaling->high != 127 || scaling->accumulator_shift != 0u || job->residual.x != NULL ||
-        whole < DCC_VECTOR_FILTERS || groups == 0u) {
+    if (scaling->low != -128 || scaling->high != 127 || job->residual.x != NULL || whole < DCC_VECTOR_FILTERS ||
+        groups == 0u) {
         return 0u;
     }
     vector.even = 0u - zero_point * sum;
     vector.both = ((128u - zero_point) * sum << 8) + vector.even;
     vector.fraction_bits = scaling->fraction_bits;
+    if (scaling->accumulator_shift != 0u) vector.fraction_bits |= DCC_VECTOR_SPECIAL | scaling->accumulator_shift << 8;
     for (first = 0u; first < whole; first += count) {
         dcc_channel decoded[DCC_VECTOR_CHUNK];
         const dcc_channel *channel = decoded;
