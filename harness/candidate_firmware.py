@@ -15,7 +15,7 @@ from dccdka.packing import Artifact
 from harness.config import DeviceEntry, Profile, QemuConnection, load_profile
 from harness.config.inventory import entry_of, find_inventory, load_inventory
 from harness.deploy import candidate_with_inputs
-from harness.errors import UsageError
+from harness.errors import CandidateError, UsageError
 from harness.farm.measuring import VerificationSet
 from harness.farm.single_run import measure
 from harness.resources import agents_dir
@@ -24,6 +24,7 @@ from harness.results.journal import Journal
 from harness.results.records import DeviceRun
 
 _PACKAGES = {"make": "make", "arm-none-eabi-gcc": "gcc-arm-none-eabi", "qemu-system-arm": "qemu-system-arm"}
+_FILES = ("agent.elf", "agent.bin", "model.c", "model.dcc")
 _IMAGES = 32
 
 
@@ -37,11 +38,12 @@ class CandidateFirmware:
 
 
 def export_firmware(journal: Journal, candidate_id: str, out: Path) -> CandidateFirmware:
-    """Builds the image, has the emulated board verify it, and writes it into a new or empty folder.
+    """Builds the image, has the emulated board verify it, and then writes it into a new or empty folder.
 
     The folder gets agent.elf, agent.bin, model.c (what the image was linked with) and model.dcc (the artifact, which
     `harness measure` sends to a board that was flashed with the image). Raises UsageError where a tool is missing or
-    no device of the study runs firmware, CandidateError or DeviceError where the image does not compute its model.
+    no device of the study runs firmware, CandidateError or DeviceError where the image does not fit or does not compute
+    its model.
     """
     artifact, inputs = candidate_with_inputs(journal, candidate_id, _IMAGES)
     profile = _profile_with_port(journal)
@@ -52,10 +54,17 @@ def export_firmware(journal: Journal, candidate_id: str, out: Path) -> Candidate
         make_empty_folder(out)
     except ExportError as error:
         raise UsageError(f"--out {out}: {error}") from None
-    (out / "model.dcc").write_bytes(artifact.data)
-    _build(artifact, profile, out)
-    board = DeviceEntry(profile=profile.name, connection=QemuConnection(kind="qemu", firmware=out / "agent.elf"))
-    run = measure(f"{candidate_id} in QEMU", board, artifact, VerificationSet(inputs))
+    with TemporaryDirectory(prefix="dccdka-firmware-") as folder:
+        # Not in `out`: make and the shell would take its name apart.
+        made = Path(folder)
+        _build(artifact, candidate_id, profile, made)
+        board = DeviceEntry(profile=profile.name, connection=QemuConnection(kind="qemu", firmware=made / "agent.elf"))
+        run = measure(f"{candidate_id} in QEMU", board, artifact, VerificationSet(inputs))
+        try:
+            for name in _FILES:
+                shutil.copyfile(made / name, out / name)
+        except OSError as error:
+            raise UsageError(f"--out {out}: cannot be written: {error.strerror}") from None
     return CandidateFirmware(profile, out / "agent.bin", run)
 
 
@@ -76,15 +85,18 @@ def _profile_with_port(journal: Journal) -> Profile:
     )
 
 
-def _build(artifact: Artifact, profile: Profile, out: Path) -> None:
-    model = out / "model.c"
-    model.write_text(image_source(artifact), encoding="utf-8")
-    with TemporaryDirectory(prefix="dccdka-firmware-") as build:
-        variables = [f"PORT={profile.name}", f"MODEL={model.resolve()}", f"BUILD={build}"]
-        command = ["make", "--silent", "-C", str(agents_dir() / "firmware"), *variables]
-        made = subprocess.run(command, capture_output=True, text=True, check=False)
-        if made.returncode != 0:
-            reason = next((line for line in made.stderr.splitlines() if "error" in line or "overflowed" in line), "")
-            raise UsageError(f"{model}: does not link for a {profile.name}: {reason or made.stderr.strip()[-300:]}")
-        for name in ("agent.elf", "agent.bin"):
-            shutil.copyfile(Path(build) / "firmware" / profile.name / name, out / name)
+def _build(artifact: Artifact, candidate_id: str, profile: Profile, folder: Path) -> None:
+    """Makes _FILES in the folder."""
+    (folder / "model.dcc").write_bytes(artifact.data)
+    (folder / "model.c").write_text(image_source(artifact), encoding="utf-8")
+    variables = [f"PORT={profile.name}", f"MODEL={folder / 'model.c'}", f"BUILD={folder}"]
+    command = ["make", "--silent", "-C", str(agents_dir() / "firmware"), *variables]
+    made = subprocess.run(command, capture_output=True, text=True, check=False)
+    if made.returncode != 0:
+        for line in made.stderr.splitlines():
+            if "overflowed" in line:
+                raise CandidateError(f"candidate {candidate_id}: does not fit a {profile.name}: {line.strip()}")
+        reason = next((line for line in made.stderr.splitlines() if "error" in line), made.stderr[-300:])
+        raise UsageError(f"--format firmware: the image does not build: {reason.strip()}")
+    for name in ("agent.elf", "agent.bin"):
+        shutil.copyfile(folder / "firmware" / profile.name / name, folder / name)

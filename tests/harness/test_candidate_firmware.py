@@ -1,0 +1,84 @@
+"""Firmware of one candidate: built beside the folder that it goes to, whatever that is called, and only if it fits."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dccdka.lowering.graph import POINT, Convolution, IntegerGraph, ReLU, Requantisation, Scaling, Tensor
+from dccdka.packing import Artifact, pack, read_artifact
+from dccdka.packing.narrowing import Images
+from harness import candidate_firmware
+from harness.candidate_firmware import export_firmware
+from harness.config import StudyConfig
+from harness.errors import CandidateError
+from harness.results.journal import Journal
+
+ROOT = Path(__file__).parents[2]
+STUDY = StudyConfig.model_validate(
+    {
+        "name": "small",
+        "data": {"source": "fashion-mnist"},
+        "model": {"name": "resnet8", "width": 2},
+        "candidates": 1,
+        "devices": ["f405-emulated"],
+        "target": "f405-emulated",
+    }
+)
+
+
+def one_relu() -> Artifact:
+    tensor = Tensor(4, 4, 4, scale=0.1, zero_point=0)
+    return read_artifact(pack(IntegerGraph((tensor, tensor), (ReLU(0, 1, 0, 127),), input=0, output=1)))
+
+
+def larger_than_flash() -> Artifact:
+    """1024 x 1024 weights of 8 bits, that is all of an STM32F405's flash."""
+    codes = np.random.default_rng(0).integers(0, 256, (1024, 1, 1, 1024)).astype(np.uint8)
+    scaling = Requantisation(Scaling(0, 4), np.full(1024, 1 << 7, np.int16), np.full(1024, 8, np.int32))
+    pixel = Tensor(1, 1, 1024, 1.0, 0)
+    layer = Convolution(0, 1, POINT, 1, False, codes, 128, scaling)
+    return read_artifact(pack(IntegerGraph((pixel, pixel), (layer,), input=0, output=1)))
+
+
+def exported(artifact: Artifact, out: Path, monkeypatch: pytest.MonkeyPatch) -> candidate_firmware.CandidateFirmware:
+    def stored(_journal: Journal, _candidate: str, count: int) -> tuple[Artifact, Images]:
+        return artifact, np.random.default_rng(0).integers(-128, 128, (count, *artifact.input_shape), np.int8)
+
+    monkeypatch.setattr(candidate_firmware, "candidate_with_inputs", stored)
+    monkeypatch.setattr(candidate_firmware, "journaled_config", lambda _journal: STUDY)
+    return export_firmware(Journal(f"sqlite:///{out.parent / 'journal.sqlite'}"), "c001", out)
+
+
+def test_the_folder_may_have_a_name_that_means_something_to_make_and_to_the_shell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "a model; $(touch it) & #1"
+    artifact = one_relu()
+    made = exported(artifact, out, monkeypatch)
+    assert made.image == out / "agent.bin"
+    assert {path.name for path in out.iterdir()} == {"agent.bin", "agent.elf", "model.c", "model.dcc"}
+    assert (out / "model.dcc").read_bytes() == artifact.data
+    assert artifact.data in (out / "agent.bin").read_bytes()
+
+
+@pytest.mark.slow
+def test_a_model_larger_than_the_flash_is_the_candidates_fault_and_nothing_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(CandidateError, match=r"^candidate c001: does not fit a stm32f405: .*overflowed by \d+ bytes"):
+        exported(larger_than_flash(), out, monkeypatch)
+    assert list(out.iterdir()) == []
+
+
+def test_variables_of_the_environment_do_not_change_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They have names that many a program uses."""
+    for name in ("MODEL", "BUILD", "RUNTIME_SOURCES"):
+        monkeypatch.setenv(name, str(tmp_path / "no" / "such" / "file"))
+    command = ["make", "-n", "-C", str(ROOT / "agents" / "firmware")]
+    planned = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert str(tmp_path) not in planned.stdout + planned.stderr
