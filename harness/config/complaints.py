@@ -15,6 +15,7 @@ _TRUTH = "must be true or false"
 _WORDS = {
     "extra_forbidden": "unknown key",
     "missing": "this key is missing",
+    "invalid_key": "a key must be a text: put it in quotes",
     "int_type": _WHOLE,
     "int_parsing": _WHOLE,
     "int_from_float": _WHOLE,
@@ -45,7 +46,7 @@ _WORDS = {
     "union_tag_invalid": "the key {discriminator} must be one of {expected_tags}",
 }
 # The key says what is wrong with it; its value adds nothing.
-_WITHOUT_VALUE = ("extra_forbidden", "missing", "wrong_key")
+_WITHOUT_VALUE = ("extra_forbidden", "missing", "invalid_key", "wrong_key")
 
 
 def in_plain_words(error: ErrorDetails) -> str:

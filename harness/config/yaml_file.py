@@ -18,6 +18,8 @@ from harness.errors import UsageError
 M = TypeVar("M", bound=BaseModel)
 
 _LONGEST_KEY = 80
+_LONGEST_NUMBER = 1000  # in characters; Python does not print one of more than 4300 digits
+_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 
 class StrictModel(BaseModel):
@@ -28,10 +30,13 @@ class StrictModel(BaseModel):
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses keys and texts that no terminal, path or database takes: control characters and lone surrogates."""
+    """Refuses what no terminal, path or database takes: control characters, lone surrogates, endless numbers."""
 
     def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> str:
         text = super().construct_scalar(node)
+        if node.tag in _NUMBERS and len(text) > _LONGEST_NUMBER:
+            problem = f"a number has more than {_LONGEST_NUMBER} characters"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
         if any(unicodedata.category(character) in {"Cc", "Cs"} and character not in "\t\n" for character in text):
             raise yaml.constructor.ConstructorError(None, None, "a text holds a control character", node.start_mark)
         return text

@@ -75,6 +75,7 @@ def test_a_good_study_is_read(tmp_path: Path) -> None:
         ("source: fashion-mnist", 'source: "a\\0b"', 2, "not valid YAML: a text holds a control character"),
         ("source: fashion-mnist", 'source: "\\ud800"', 2, "not valid YAML: a text holds a control character"),
         ("name: small", f"name: small\n{'k' * 500}: 3", 2, "unknown key"),
+        ("source: fashion-mnist", "source: d, on: 1", 2, "data.True: a key must be a text: put it in quotes"),
         ("temperature: {min: 1, max: 8}", "temperature: {min: 9, max: 8}", 4, "min 9 is greater than max 8"),
     ],
 )
@@ -93,8 +94,17 @@ def test_broken_yaml_is_named_with_its_line(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["[" * 3000 + "]" * 3000, "2001-99-99", "!!bool perhaps", '!!int ""', "!!timestamp soon", "9" * 5000],
-    ids=["nested", "date", "bool", "int", "timestamp", "digits"],
+    [
+        "[" * 3000 + "]" * 3000,
+        "2001-99-99",
+        "!!bool perhaps",
+        '!!int ""',
+        "!!timestamp soon",
+        "9" * 5000,
+        "0x" + "f" * 5000,
+        "9" * 5000 + ".0",
+    ],
+    ids=["nested", "date", "bool", "int", "timestamp", "digits", "hexadecimal", "float"],
 )
 def test_what_yaml_cannot_convert_is_told_in_one_line(tmp_path: Path, value: str) -> None:
     path = study_with(tmp_path, "candidates: 3", f"candidates: {value}")
