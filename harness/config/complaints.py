@@ -15,7 +15,7 @@ _TRUTH = "must be true or false"
 _WORDS = {
     "extra_forbidden": "unknown key",
     "missing": "this key is missing",
-    "invalid_key": "a key must be a text: put it in quotes",
+    "invalid_key": "a key must be a text: put it in quotes (on, off, yes and no are none in YAML)",
     "int_type": _WHOLE,
     "int_parsing": _WHOLE,
     "int_from_float": _WHOLE,

@@ -75,7 +75,7 @@ def test_a_good_study_is_read(tmp_path: Path) -> None:
         ("source: fashion-mnist", 'source: "a\\0b"', 2, "not valid YAML: a text holds a control character"),
         ("source: fashion-mnist", 'source: "\\ud800"', 2, "not valid YAML: a text holds a control character"),
         ("name: small", f"name: small\n{'k' * 500}: 3", 2, "unknown key"),
-        ("source: fashion-mnist", "source: d, on: 1", 2, "data.True: a key must be a text: put it in quotes"),
+        ("source: fashion-mnist", "source: d, on: 1", 2, "data.1: a key must be a text: put it in quotes"),
         ("temperature: {min: 1, max: 8}", "temperature: {min: 9, max: 8}", 4, "min 9 is greater than max 8"),
     ],
 )
