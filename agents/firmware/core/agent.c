@@ -46,9 +46,10 @@ static void load_begin(const uint8_t *request, size_t bytes, answer *a) {
     (void)bytes;
     const uint32_t artifact_bytes = load_u32(request + WIRE_LOAD_BEGIN_REQUEST_ARTIFACT_BYTES_AT);
     has_result = false;
-    if (image.artifact != NULL && artifact_bytes != image.artifact_bytes)
+    if (deployment_begin(&deployed, artifact_bytes, request + WIRE_LOAD_BEGIN_REQUEST_SHA256_AT)) return;
+    if (image.artifact != NULL)
         answer_refuse(a, WIRE_STATUS_BAD_MESSAGE, 0, other_model);
-    else if (!deployment_begin(&deployed, artifact_bytes, request + WIRE_LOAD_BEGIN_REQUEST_SHA256_AT))
+    else
         answer_refuse_size(a, artifact_bytes, deployed.pool_bytes, "RAM for the artifact");
 }
 

@@ -25,7 +25,7 @@ bool deployment_begin(deployment *d, size_t artifact_bytes, const uint8_t digest
     d->loaded = false;
     d->artifact_bytes = 0; /* nothing can be received until an artifact of a fitting size is announced */
     d->artifact_received = 0;
-    if (image.artifact == NULL && artifact_bytes > d->pool_bytes) return false;
+    if (image.artifact == NULL ? artifact_bytes > d->pool_bytes : artifact_bytes != image.artifact_bytes) return false;
     d->artifact = image.artifact == NULL ? d->pool : image.artifact;
     d->artifact_bytes = artifact_bytes;
     memcpy(d->sha256, digest, SHA256_BYTES);

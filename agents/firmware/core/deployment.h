@@ -29,7 +29,7 @@ typedef struct {
     size_t input_received;
 } deployment;
 
-/* Forgets what was there. False when an artifact of this size exceeds the pool. */
+/* Forgets what was there. False when an artifact of this size exceeds the pool, or is not the one in flash. */
 bool deployment_begin(deployment *d, size_t artifact_bytes, const uint8_t digest[SHA256_BYTES]);
 
 /* Takes the next bytes of the artifact. False when they are not those of the one in flash. */

@@ -19,7 +19,7 @@ from dccdka.lowering.graph import IntegerGraph, ReLU, Tensor
 from dccdka.packing import Artifact, pack, read_artifact, run_reference, to_device_input
 from dccdka.recipe import Recipe
 from harness.emulators.qemu import QemuBoard
-from harness.errors import ProtocolMismatch
+from harness.errors import DeviceLost, ProtocolMismatch
 from harness.farm.session import Session
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -63,8 +63,11 @@ def test_another_artifact_is_refused_and_its_own_is_still_taken(session: Session
     longer = one_relu.data + bytes(4)
     changed = one_relu.data[:-1] + bytes([one_relu.data[-1] ^ 1])
     for other in (longer, changed):
+        session.load(one_relu.data)
         with pytest.raises(ProtocolMismatch, match="holds one model, and another was sent"):
             session.load(other)
+        with pytest.raises(DeviceLost, match="no artifact"):  # which a Session would not ask without one
+            session._ask("input_chunk", 5.0, offset=0, data=bytes(4))
     assert session.load(one_relu.data).arena_bytes == one_relu.arena_bytes
 
 
