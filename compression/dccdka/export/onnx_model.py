@@ -41,14 +41,15 @@ from dccdka.packing.artifact import Artifact, PlacedTensor
 
 INPUT = "input"
 _OPSET, _IR_VERSION = 13, 8  # the oldest with scales per channel, so that other programs read it too
+_LEFT_OUT = 0.5  # of an output step: the largest fraction of a bias that `whole_biases` leaves out
 _SAME = 1e-6  # relative difference of scales that are one
 
 
 def onnx_model(artifact: Artifact, name: str, *, whole_biases: bool = False) -> onnx.ModelProto:
     """The model, checked by ONNX's own checker.
 
-    whole_biases: leave the fractions of biases out, so that every convolution is one that tools compute in integers;
-    each value may then be a step off, and some are.
+    whole_biases: leave the fractions of biases out of all layers where that moves no value by more than a step, so that
+    tools compute these convolutions in integers; some values are then a step off.
 
     Input "input": float32 [n, c, h, w], what the trained network sees: (pixel - zero) * scale of the data set. Output
     "output": float32 [n, c], or [n, c, h, w] where that is more than one pixel. Raises ExportError naming the operator
@@ -157,7 +158,7 @@ class _Model:
         ]
         window = operator.window
         value = self._windowed("Conv", inputs, window, image, y, group=operator.groups, dilations=list(window.dilation))
-        if not self.whole_biases:
+        if not self.whole_biases or np.abs(weights.fractions).max() > _LEFT_OUT:
             fractions = (weights.fractions * scale).astype(np.float32).reshape(1, -1, 1, 1)
             value = self._node("Add", [value, self._constant("bias_fraction", fractions)])
         self._finish(value, operator.output, operator.low, operator.high)

@@ -20,7 +20,7 @@ from dccdka.export.onnx_check import network_agreement, operator_agreements, run
 from dccdka.export.onnx_model import onnx_model
 from dccdka.export.onnx_residuals import with_separate_adds
 from dccdka.lowering import lower
-from dccdka.lowering.graph import IntegerGraph, Softmax, Tensor
+from dccdka.lowering.graph import Convolution, IntegerGraph, Softmax, Tensor
 from dccdka.models import build_model
 from dccdka.packing import pack, read_artifact, run_reference, to_device_input
 from dccdka.packing.conformance import random_graph, random_inputs
@@ -143,6 +143,21 @@ def test_with_whole_biases_an_operator_is_off_by_a_step(dataset, integers, optim
     found = operator_agreements(model, artifact, to_device_input(dataset.test.images[:50]), optimize=optimize)
     assert {alone.steps for alone in found} == {0, 1}
     assert sum(alone.differing for alone in found) > 50
+
+
+def test_a_fraction_of_more_than_half_a_step_is_never_left_out():
+    """As where a step of the products is larger than one of the output."""
+    steps, left_out = set(), Counter[bool]()
+    for seed in range(60):
+        generator = np.random.default_rng(seed)
+        graph = random_graph(generator, operators=1)
+        if isinstance(graph.operators[0], Convolution):
+            artifact = read_artifact(pack(graph))
+            model = onnx_model(artifact, "operator", whole_biases=True)
+            steps |= {alone.steps for alone in operator_agreements(model, artifact, random_inputs(generator, graph, 8))}
+            left_out[any("bias_fraction" in constant.name for constant in model.graph.initializer)] += 1
+    assert steps == {0, 1}
+    assert min(left_out[False], left_out[True]) > 0
 
 
 @pytest.mark.parametrize("whole_biases", [False, True])
