@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import threading
 from dataclasses import asdict, dataclass
@@ -45,8 +46,8 @@ class TrainingPool:
         os.environ["RAY_AUTH_MODE"] = "token"
         import ray  # after the environment is set; the import alone takes a second
 
-        # A training uses one GPU at most; of more than one Ray gives whole numbers only.
-        self._resources = {"cpu": 1.0, "gpu": min(1.0, gpus / workers)} if gpus else {"cpu": 1.0}
+        # A training is on one GPU: of 3 trainings on 2 GPUs each has a half, as two of two thirds would fit on none.
+        self._resources = {"cpu": 1.0, "gpu": 1 / math.ceil(workers / gpus)} if gpus else {"cpu": 1.0}
         for name in ("ray", "ray.tune"):
             logging.getLogger(name).setLevel(logging.CRITICAL)  # what went wrong is told by the coordinator
         ray.init(

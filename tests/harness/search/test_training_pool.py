@@ -17,6 +17,8 @@ from harness.search.training_pool import TrainingPool
         (4, 1, {"cpu": 1.0, "gpu": 0.25}),
         (4, 4, {"cpu": 1.0, "gpu": 1.0}),
         (2, 3, {"cpu": 1.0, "gpu": 1.0}),
+        (3, 2, {"cpu": 1.0, "gpu": 1 / 2}),  # as two thirds of a GPU one of them would wait for another to end
+        (5, 2, {"cpu": 1.0, "gpu": 1 / 3}),
     ],
 )
 def test_a_training_has_a_processor_and_at_most_one_gpu(
