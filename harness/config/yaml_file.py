@@ -19,6 +19,7 @@ M = TypeVar("M", bound=BaseModel)
 
 _LONGEST_KEY = 80
 _LONGEST_NUMBER = 1000  # in characters; Python does not print one of more than 4300 digits
+_MOST_KEYS = 1000  # of a mapping; merges of merges multiply them
 _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 
@@ -30,7 +31,16 @@ class StrictModel(BaseModel):
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses what no terminal, path or database takes: control characters, lone surrogates, endless numbers."""
+    """Refuses what no terminal, path or database takes: control characters, lone surrogates, endless numbers.
+
+    And mappings that a few lines make larger than the memory.
+    """
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        super().flatten_mapping(node)
+        if len(node.value) > _MOST_KEYS:
+            problem = f"a mapping has more than {_MOST_KEYS} keys"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
 
     def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> str:
         text = super().construct_scalar(node)

@@ -111,6 +111,13 @@ def test_what_yaml_cannot_convert_is_told_in_one_line(tmp_path: Path, value: str
     assert "not valid YAML: " in complaint(path)
 
 
+def test_merges_of_merges_do_not_fill_the_memory(tmp_path: Path) -> None:
+    lines = ["a0: &a0 {k: 1}", *(f"a{i + 1}: &a{i + 1} {{<<: [{f'*a{i}, ' * 10}]}}" for i in range(30))]
+    path = tmp_path / "study.yaml"
+    path.write_text("\n".join(lines))
+    assert complaint(path) == f"{path}:5: not valid YAML: a mapping has more than 1000 keys"
+
+
 def test_a_path_that_no_file_can_have_is_told() -> None:
     with pytest.raises(UsageError, match="cannot be read: embedded null byte"):
         load_study(Path("a\0b"))
