@@ -20,6 +20,8 @@ from dccdka.packing import Artifact, ArtifactError, pack, read_artifact
 from dccdka.packing.choice import Encoding, Kernel
 from dccdka.packing.conformance import random_choices, random_graph, random_inputs
 
+from .test_hostile_artifacts import FOLLOWING, overlapping
+
 ROOT = Path(__file__).parents[3]
 RUNTIME = ROOT / "agents" / "runtime"
 CORPUS = RUNTIME / "fuzz" / "corpus"
@@ -135,13 +137,18 @@ def cases() -> list[tuple[bytes, bytes]]:
     return [case for case in (with_input(*file) for file in corpus()) if len(case[1]) <= LARGEST]
 
 
+def overwriting() -> list[tuple[bytes, bytes]]:
+    """Outputs on inputs as near as they may be, also in ways in which the packer lays none."""
+    return [(parts.data, inputs) for parts, inputs in (overlapping(*case) for case in FOLLOWING)]
+
+
 def test_both_sides_agree_on_the_corpus(sanitized_driver: Any) -> None:
     assert sanitized_driver.agreed(cases()) > 0
 
 
 def test_a_cortex_m4_agrees_and_touches_nothing_else(sanitized_driver: Any, guarded: Path) -> None:
     """What only that core executes has no sanitizer; here any access outside of artifact or arena is a fault."""
-    given = cases()
+    given = [*cases(), *overwriting()]
     for seed in range(200):
         generator = np.random.default_rng(seed)
         graph = random_graph(generator, operators=1 + seed % 5)

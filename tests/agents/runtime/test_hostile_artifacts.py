@@ -307,7 +307,7 @@ def test_an_output_on_its_input_is_refused(sanitized_driver, graph):
     assert_refused(sanitized_driver, moved, S.ARENA_RANGE)
 
 
-LIKE = (6, 8, 4)
+LIKE, ODD = (6, 8, 4), (5, 7, 4)
 DEEPER, STRIDED, PADDED = (6, 8, 8), (3, 4, 4), (8, 10, 4)
 SAME = Window((3, 3), (1, 1), (1, 1))
 TILE, BAND, DEPTHWISE = Kernel.TILE, Kernel.BAND, Kernel.DEPTHWISE
@@ -334,22 +334,29 @@ def overlapping(
     return parts, random_inputs(generator, graph, count=1).tobytes()
 
 
-@pytest.mark.parametrize(
-    "case",
-    [
-        (KernelChoice(TILE, INDEXED, 4), 0),
-        (KernelChoice(TILE, INDEXED, 4), 1),
-        (KernelChoice(BAND, INDEXED, 4, 1), 0),
-        (KernelChoice(BAND, INDEXED, 4, 5), 7),
-        # 48 pixels, each of 4 bytes more than in the input.
-        (KernelChoice(TILE, INDEXED, 8), 48, LIKE, DEEPER),
-        (KernelChoice(BAND, INDEXED, 8, 3), 48, LIKE, DEEPER),
-        # The first pixel has 4 bytes less than in the input.
-        (KernelChoice(TILE, INDEXED, 4), -1, DEEPER, LIKE),
-        (KernelChoice(BAND, INDEXED, 4, 3), -1, DEEPER, LIKE),
-        (KernelChoice(DEPTHWISE, INDEXED, 1, 6), 0, LIKE, LIKE, SAME, 4),
-    ],
-)
+# Arguments of `overlapping`: every kernel that can, of as many channels, more, and fewer, as near as it may be.
+FOLLOWING = [
+    (KernelChoice(TILE, INDEXED, 4), 0),
+    (KernelChoice(TILE, INDEXED, 4), 1),
+    (KernelChoice(BAND, INDEXED, 4, 1), 0),
+    (KernelChoice(BAND, INDEXED, 4, 5), 7),
+    # 48 pixels, each of 4 bytes more than in the input.
+    (KernelChoice(TILE, INDEXED, 8), 48, LIKE, DEEPER),
+    (KernelChoice(BAND, INDEXED, 8, 3), 48, LIKE, DEEPER),
+    # The first pixel has 4 bytes less than in the input.
+    (KernelChoice(TILE, INDEXED, 4), -1, DEEPER, LIKE),
+    (KernelChoice(BAND, INDEXED, 4, 3), -1, DEEPER, LIKE),
+    # Rows of 7 pixels, whose last tile of 4 or 8 is not whole or overlaps the one before.
+    (KernelChoice(TILE, INDEXED, 4), 0, ODD, ODD),
+    (KernelChoice(BAND, INDEXED, 4, 2), 0, ODD, ODD),
+    (KernelChoice(BAND, INDEXED, 8, 5), 35, ODD, (5, 7, 8)),
+    (KernelChoice(BAND, INDEXED, 4, 3), -1, (5, 7, 8), ODD),
+    (KernelChoice(DEPTHWISE, INDEXED, 1, 6), 0, LIKE, LIKE, SAME, 4),
+    (KernelChoice(DEPTHWISE, INDEXED, 1, 5), 0, ODD, ODD, SAME, 4),
+]
+
+
+@pytest.mark.parametrize("case", FOLLOWING)
 def test_an_output_that_follows_its_input_may_lie_on_it(sanitized_driver, case):
     parts, inputs = overlapping(*case)
     assert sanitized_driver.agreed([(parts.data, inputs)]) == 1
