@@ -53,7 +53,7 @@ def export_firmware(journal: Journal, candidate_id: str, out: Path) -> Candidate
     try:
         make_empty_folder(out)
     except ExportError as error:
-        raise UsageError(f"--out {out}: {error}") from None
+        raise UsageError(f"--out: {error}") from None
     with TemporaryDirectory(prefix="dccdka-firmware-") as folder:
         # Not in `out`: make and the shell would take its name apart.
         made = Path(folder)

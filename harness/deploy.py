@@ -82,7 +82,7 @@ def export_candidate(journal: Journal, candidate_id: str, out: Path) -> list[Pat
             expected_output=expected.tobytes(),
         )
     except ExportError as error:
-        raise UsageError(f"--out {out}: {error}") from None
+        raise UsageError(f"--out: {error}") from None
 
 
 def export_onnx(journal: Journal, candidate_id: str, out: Path) -> OnnxAgreement:

@@ -14,7 +14,7 @@ from dccdka.packing.narrowing import Images
 from harness import candidate_firmware
 from harness.candidate_firmware import export_firmware
 from harness.config import StudyConfig
-from harness.errors import CandidateError
+from harness.errors import CandidateError, UsageError
 from harness.results.journal import Journal
 
 ROOT = Path(__file__).parents[2]
@@ -82,3 +82,12 @@ def test_variables_of_the_environment_do_not_change_the_build(tmp_path: Path, mo
     command = ["make", "-n", "-C", str(ROOT / "agents" / "firmware")]
     planned = subprocess.run(command, capture_output=True, text=True, check=True)
     assert str(tmp_path) not in planned.stdout + planned.stderr
+
+
+def test_a_folder_that_is_not_empty_is_named_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "mine").write_text("mine")
+    with pytest.raises(UsageError, match=f"^--out: {out}: is not empty; name a new folder$"):
+        exported(one_relu(), out, monkeypatch)
+    assert (out / "mine").read_text() == "mine"

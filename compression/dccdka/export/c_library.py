@@ -70,6 +70,7 @@ def _write(out_dir: Path, name: str, values: Mapping[str, str], runtime: list[Pa
 
 
 def make_empty_folder(out_dir: Path) -> None:
+    """Leaves one that is empty already. Raises ExportError, which names the folder."""
     try:
         if out_dir.exists() and any(out_dir.iterdir()):
             raise ExportError(f"{out_dir}: is not empty; name a new folder")
