@@ -9,9 +9,11 @@ benchmarks.kernels) and the Cortex-A53 (counted as for an emulated Raspberry Pi;
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import sha256
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +39,8 @@ from harness.tune.report import as_tables
 
 _A53 = "cortex-a53"
 _INPUTS = 2
-_NO_CODE = CodeSizes(0, dict.fromkeys(KINDS, 0), dict.fromkeys(Kernel, 0), dict.fromkeys(DECODED, 0))
+_NO_CODE = CodeSizes(0, 0, dict.fromkeys(KINDS, 0), dict.fromkeys(Kernel, 0), dict.fromkeys(DECODED, 0))
+_Part = TypeVar("_Part")
 _Counter = Callable[[MicroBenchmark, NDArray[np.int8]], int]
 
 
@@ -60,20 +63,34 @@ def measure_costs(core: str) -> KernelCosts:
 
 
 def code_sizes(core: str) -> CodeSizes:
-    """Of programs linked with nothing but convolutions and one part each. Raises KernelBenchmarkError."""
+    """Of programs linked with nothing but convolutions and one part each, or two, which shows what they share.
+
+    Raises KernelBenchmarkError.
+    """
 
     def linked(kinds: Sequence[str] = (), kernels: Sequence[Kernel] = (), encodings: Sequence[Encoding] = ()) -> int:
         names = [tuple(part.name.lower() for part in parts) for parts in (kernels, encodings)]
         table = OperatorTable(("convolution", *kinds), *names)
         return link(core, table, b"", b"", BUILD / "costs" / core).code_bytes
 
-    runtime = linked()
+    bare = linked()
+    kernels = {kernel: linked(kernels=[kernel]) - bare for kernel in Kernel}
+    decoders = {encoding: linked(encodings=[encoding]) - bare for encoding in DECODED}
+    of_kernels = min(a + b + bare - linked(kernels=pair) for pair, (a, b) in _pairs(kernels))
+    of_decoders = min(a + b + bare - linked(encodings=pair) for pair, (a, b) in _pairs(decoders))
     return CodeSizes(
-        runtime,
-        {kind: linked(kinds=[kind]) - runtime for kind in KINDS},
-        {kernel: linked(kernels=[kernel]) - runtime for kernel in Kernel},
-        {encoding: linked(encodings=[encoding]) - runtime for encoding in DECODED},
+        bare + of_kernels,
+        of_decoders,
+        {kind: linked(kinds=[kind]) - bare for kind in KINDS},
+        {kernel: size - of_kernels for kernel, size in kernels.items()},
+        {encoding: size - of_decoders for encoding, size in decoders.items()},
     )
+
+
+def _pairs(sizes: Mapping[_Part, int]) -> Iterator[tuple[tuple[_Part, _Part], tuple[int, int]]]:
+    """Of parts, and their sizes."""
+    for one, other in itertools.combinations(sizes, 2):
+        yield (one, other), (sizes[one], sizes[other])
 
 
 def _on_cortex_m(core: str) -> _Counter:

@@ -13,13 +13,12 @@ from dccdka.export.errors import ExportError
 from dccdka.export.firmware_image import image_source
 from dccdka.packing import Artifact
 from harness.config import DeviceEntry, Profile, QemuConnection, load_profile
-from harness.config.inventory import entry_of, find_inventory, load_inventory
 from harness.deploy import candidate_with_inputs
 from harness.errors import CandidateError, UsageError
 from harness.farm.measuring import VerificationSet
 from harness.farm.single_run import measure
 from harness.resources import agents_dir
-from harness.results.folder import journaled_config
+from harness.results.folder import journaled_objectives
 from harness.results.journal import Journal
 from harness.results.records import DeviceRun
 
@@ -46,7 +45,7 @@ def export_firmware(journal: Journal, candidate_id: str, out: Path) -> Candidate
     its model.
     """
     artifact, inputs = candidate_with_inputs(journal, candidate_id, _IMAGES)
-    profile = _profile_with_port(journal)
+    profile = _profile_with_port(journal, candidate_id)
     for tool, package in _PACKAGES.items():
         if shutil.which(tool) is None:
             raise UsageError(f"--format firmware: {tool} is missing: apt install {package}")
@@ -68,20 +67,16 @@ def export_firmware(journal: Journal, candidate_id: str, out: Path) -> Candidate
     return CandidateFirmware(profile, out / "agent.bin", run)
 
 
-def _profile_with_port(journal: Journal) -> Profile:
-    """Of the study's first device that runs firmware, the target before all others."""
-    config = journaled_config(journal)
-    path = find_inventory(config.inventory)
-    inventory = load_inventory(path)
-    names = dict.fromkeys([config.target, *config.devices])
-    profiles = [load_profile(entry_of(inventory, path, name).profile) for name in names]
+def _profile_with_port(journal: Journal, candidate_id: str) -> Profile:
+    """Of the devices that the candidate was for, the target before all others, the first that runs firmware."""
+    runs = journal.candidate(candidate_id).runs
     ports = sorted(port.name for port in (agents_dir() / "firmware" / "ports").iterdir() if port.is_dir())
-    for profile in profiles:
-        if profile.name in ports:
-            return profile
+    for name in (journaled_objectives(journal).profile, *(run.profile for run in runs)):
+        if name in ports:
+            return load_profile(name)
     raise UsageError(
-        f"--format firmware: no device of the study runs firmware (there is some for {', '.join(ports)});"
-        " leave --format out for C that builds anywhere"
+        "--format firmware: no device of the study has a profile that there is firmware for"
+        f" ({', '.join(ports)}); leave --format out for C that builds anywhere"
     )
 
 

@@ -20,7 +20,7 @@ from dccdka.divergence import DivergedError
 from dccdka.evaluation import NetworkError, accuracy, require_logits
 from dccdka.fitting import fit
 from dccdka.learner import Learner
-from dccdka.lowering import lower_all_channels
+from dccdka.lowering import LoweringError, lower_all_channels
 from dccdka.progress import OnProgress, ignore_progress
 from dccdka.recipe import Recipe
 from dccdka.teachers import NetworkTeacher, ParallelTeacher, StoredLogits, Teacher, TeacherError, Training
@@ -141,12 +141,17 @@ def compress(
 def _require_integer_form(model: nn.Module, dataset: Dataset, recipe: Recipe) -> None:
     """Lower a copy with random weights: what has an integer form depends on the network, not on what it learns.
 
-    Weights that are not finite are left to the training, which says at which step and layer that began.
+    What does depend on it is left to the training: numbers too large for the integers, and weights that are not finite,
+    of which the training says at which step and layer that began.
     """
     if not all(bool(tensor.isfinite().all()) for tensor in model.state_dict().values()):
         return
     with torch.random.fork_rng(devices=()):
-        lower_all_channels(worst_case(model, recipe), dataset.train.images[:1], dataset.normalization)
+        try:
+            lower_all_channels(worst_case(model, recipe), dataset.train.images[:1], dataset.normalization)
+        except LoweringError as error:
+            if not isinstance(error.__cause__, OverflowError):
+                raise
 
 
 def _loss_of_labels(logits: Tensor, batch: Batch, step: int) -> Tensor:

@@ -20,6 +20,7 @@ M = TypeVar("M", bound=BaseModel)
 _LONGEST_KEY = 80
 _LONGEST_NUMBER = 1000  # in characters; Python does not print one of more than 4300 digits
 _MOST_KEYS = 1000  # of a mapping; merges of merges multiply them
+_MERGE = "tag:yaml.org,2002:merge"
 _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 
@@ -33,10 +34,17 @@ class StrictModel(BaseModel):
 class _Loader(yaml.SafeLoader):
     """Refuses what no terminal, path or database takes: control characters, lone surrogates, endless numbers.
 
-    And mappings that a few lines make larger than the memory.
+    And keys that are there twice, and mappings that a few lines make larger than the memory.
     """
 
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self._flattened: set[yaml.MappingNode] = set()
+
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        if node not in self._flattened:  # what has been merged in may well be there twice
+            self._flattened.add(node)
+            _check_keys(node)
         super().flatten_mapping(node)
         if len(node.value) > _MOST_KEYS:
             problem = f"a mapping has more than {_MOST_KEYS} keys"
@@ -50,6 +58,16 @@ class _Loader(yaml.SafeLoader):
         if any(unicodedata.category(character) in {"Cc", "Cs"} and character not in "\t\n" for character in text):
             raise yaml.constructor.ConstructorError(None, None, "a text holds a control character", node.start_mark)
         return text
+
+
+def _check_keys(node: yaml.MappingNode) -> None:
+    keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE]
+    lines: dict[str, int] = {}
+    for key in keys:
+        if key.value in lines:
+            problem = f"the key {reprlib.repr(key.value)} is there twice, first in line {lines[key.value]}"
+            raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+        lines[key.value] = key.start_mark.line + 1
 
 
 def wrong_key(key: str, problem: str) -> PydanticCustomError:

@@ -23,7 +23,7 @@ from harness.config import (
 from harness.emulators.instruction_counter import InstructionCount, count_instructions
 from harness.emulators.loopback_sshd import LoopbackSshd
 from harness.emulators.qemu import QemuBoard
-from harness.errors import ProtocolMismatch
+from harness.errors import ProtocolMismatch, UsageError
 from harness.farm.session import Hello, Session
 from harness.resources import build_dir
 from harness.transports.agent_upload import LinuxAgent
@@ -102,7 +102,11 @@ class DeviceOpener:
             case SerialConnection():
                 return SerialTransport(connection.port, name)
             case QemuConnection():
-                firmware = connection.firmware or build_dir() / "firmware" / profile.name / "agent.elf"
+                firmware = build_dir() / "firmware" / profile.name / "agent.elf"
+                if connection.firmware is not None:
+                    firmware = connection.firmware.expanduser()
+                    if not firmware.is_file():
+                        raise UsageError(f"device {name}: firmware: {firmware} does not exist")
                 return resources.enter_context(QemuBoard(firmware, name)).connect()
             case LoopbackSshConnection():
                 sshd = self._loopback_sshd()

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -84,6 +85,17 @@ def test_a_network_without_an_integer_form_is_refused_before_it_is_trained(tiny:
         dccdka.compress(student, tiny, RECIPE, training=CONFIG)
     assert torch.equal(student.head.weight, before)
     assert dccdka.compress(student, tiny, RECIPE, training=CONFIG, lowered=False).module is student
+
+
+def test_numbers_that_depend_on_what_is_learnt_refuse_nothing_before_it_is_trained(
+    tiny: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def out_of_range(*arguments: Any) -> None:
+        raise dccdka.LoweringError("random weights, and a rescaling that is too large") from OverflowError()
+
+    monkeypatch.setattr("dccdka.training.lower_all_channels", out_of_range)
+    student = Users()
+    assert dccdka.compress(student, tiny, RECIPE, training=CONFIG).module is student
 
 
 class Auxiliary(Users):

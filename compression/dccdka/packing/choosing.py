@@ -5,11 +5,11 @@ are flash as well; sets within 2% of the smallest are alike, others are out, and
 its smallest in the set.
 
 Among what is left flash, memory and time weigh alike: what is made least is the product of all flash (weights,
-channels, runtime, and the kernels and decoders that are linked), of the arena and of the estimated time. So a kernel is
-linked, the arena grows, or channels are WIDE, only where the network becomes faster by a larger share than flash or
-arena grow by. All sets of kernels are tried, each in arenas of rising size: what one layer needs is there for all
-others too. And all that twice: with every output apart from its input, and with those layers overwriting their input
-that so need less memory, although only some ways of executing them can.
+channels, runtime, and the kernels and decoders that are linked), of RAM (the arena and a stack) and of the estimated
+time. So a kernel is linked, the arena grows, or channels are WIDE, only where the network becomes faster by a larger
+share than flash or RAM grow by. All sets of kernels are tried, each in arenas of rising size: what one layer needs is
+there for all others too. And all that twice: with every output apart from its input, and with those layers overwriting
+their input that so need less memory, although only some ways of executing them can.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ from dccdka.packing.workload import Workload
 
 # Called with the index of a convolution in the graph, itself and what is feasible for it.
 Choose = Callable[[int, Convolution, Sequence[KernelChoice]], KernelChoice]
+
+STACK_BYTES = 1800  # of an inference, some: 1.5 to 1.9 kB on a Cortex-M4, as docs/kernels.md has it
 
 _ALIKE = 1.02
 _ARENA_STEP, _LARGEST_ARENA = 1.03, 2.0  # of what is tried, as shares of what the tensors need
@@ -127,7 +129,7 @@ class _Search:
     def least_product(
         self, kernels: Collection[Kernel], encodings: NDArray[np.bool_], code_bytes: int
     ) -> tuple[float, list[KernelChoice]]:
-        """Of flash, arena and time, and the layers' choices; infinite where some layer has none.
+        """Of flash, RAM and time, and the layers' choices; infinite where some layer has none.
 
         encodings: which a layer may have, [layers, 4]. First each layer gets what is fastest, then what makes the
         product less: where it is least, a byte is worth as large a share of the time as it is of the flash.
@@ -141,7 +143,7 @@ class _Search:
             time = np.take_along_axis(times, ways, axis=1).sum(axis=(0, 1))
             arena = np.take_along_axis(self._arenas, ways, axis=1).max(axis=(0, 1), initial=self._tensor_bytes)
             flash = code_bytes + np.take_along_axis(self._bytes, ways[:, 0], axis=1).sum(axis=0)
-            product = flash * arena * time
+            product = flash * (arena + STACK_BYTES) * time
             at = int(product.argmin())
             if product[at] < best[0]:
                 best = float(product[at]), self._choices(ways[:, 0, at], int(self._limits[at]))

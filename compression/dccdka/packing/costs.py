@@ -3,7 +3,7 @@
 Time is a table of costs per unit of work, fitted to measurements (`harness tune`). All is kept as JSON:
 
     {"unit": "instructions", "estimated": true, "source": "...", "runtime": "...",
-     "code": {"runtime": 5316, "add": 396, ..., "general": 1932, ..., "indexed": 712, ...},
+     "code": {"runtime": 5764, "decoding": 320, "add": 276, ..., "general": 1744, ..., "indexed": 328, ...},
      "kernels": {"tile": {"costs": {"steps": 12.5, ...}, "measurements": 40, "typical_error": 0.01,
                           "largest_error": 0.04}, ...}}
 """
@@ -62,11 +62,13 @@ class KernelFit:
 class CodeSizes:
     """Bytes of flash. runtime: what every model with a convolution links; the others: what a part adds to that.
 
-    kinds: of operators, by name, without the convolution. 0 where code takes no room that counts, as on a machine with
-    a file system. Parts share some code, so a sum of them is an estimate of what is linked, and rather too large.
+    kinds: of operators, by name, without the convolution; decoding: what every model with coded weights links, whatever
+    decodes them. 0 where code takes no room that counts, as on a machine with a file system. Some parts share more, so
+    a sum of them is an estimate of what is linked, and rather too large.
     """
 
     runtime: int
+    decoding: int
     kinds: Mapping[str, int]
     kernels: Mapping[Kernel, int]
     encodings: Mapping[Encoding, int]  # without RAW, which is not decoded
@@ -74,7 +76,8 @@ class CodeSizes:
     def of(self, kernels: Collection[Kernel], encodings: Collection[Encoding], kinds: Collection[str] = ()) -> int:
         """Of a runtime with these; RAW and the convolution may be among them, and add nothing."""
         kernel_bytes, decoder_bytes = _linked(self.kernels, kernels), _linked(self.encodings, encodings)
-        return self.runtime + _linked(self.kinds, kinds) + kernel_bytes + decoder_bytes
+        decoding = self.decoding if any(encoding in self.encodings for encoding in encodings) else 0
+        return self.runtime + _linked(self.kinds, kinds) + kernel_bytes + decoding + decoder_bytes
 
 
 @dataclass(frozen=True)
@@ -128,7 +131,7 @@ class KernelCosts:
         """What JSON holds of it; `from_object` takes it back."""
         kernels = {kernel.name.lower(): asdict(fit) for kernel, fit in self.kernels.items()}
         parts = {part.name.lower(): size for part, size in (*self.code.kernels.items(), *self.code.encodings.items())}
-        code = {"runtime": self.code.runtime, **self.code.kinds, **parts}
+        code = {"runtime": self.code.runtime, "decoding": self.code.decoding, **self.code.kinds, **parts}
         return {**{name: getattr(self, name) for name in _FIELDS}, "code": code, "kernels": kernels}
 
     @classmethod
@@ -175,11 +178,14 @@ def _mapping(value: object, where: str, keys: tuple[str, ...]) -> dict[str, Any]
 
 
 def _code(value: object) -> CodeSizes:
-    sizes = _mapping(value, "code", ("runtime", *KINDS, *(part.name.lower() for part in (*Kernel, *DECODED))))
+    sizes = _mapping(
+        value, "code", ("runtime", "decoding", *KINDS, *(part.name.lower() for part in (*Kernel, *DECODED)))
+    )
     for name, size in sizes.items():
         _check_count(size, f"code.{name}")
     return CodeSizes(
         sizes["runtime"],
+        sizes["decoding"],
         {kind: sizes[kind] for kind in KINDS},
         {kernel: sizes[kernel.name.lower()] for kernel in Kernel},
         {encoding: sizes[encoding.name.lower()] for encoding in DECODED},

@@ -223,3 +223,14 @@ recipe:
     assert (recipe.loss, recipe.pruning, recipe.schedule.noise_block) == ("sum", "global", 4)
     assert recipe.for_layer("conv", {"first"}) == LayerSettings(0, 8, 8)
     assert recipe.for_layer("stage3.conv1") == LayerSettings(0.5, 4, 4)
+
+
+def test_a_key_that_is_there_twice_is_refused_with_both_lines(tmp_path: Path) -> None:
+    path = study_with(tmp_path, "target: f405-emulated\n", "target: f405-emulated\ncandidates: 9\n")
+    assert complaint(path) == f"{path}:11: not valid YAML: the key 'candidates' is there twice, first in line 8"
+
+
+def test_what_is_merged_in_may_be_said_again(tmp_path: Path) -> None:
+    both = "space: &space\n  <<: {bits: {min: 2, max: 8}}\n  temperature"
+    path = study_with(tmp_path, "space:\n  temperature", both)
+    assert load_study(path).space.bits.min == 3
