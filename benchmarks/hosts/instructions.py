@@ -44,5 +44,14 @@ def _last_words(stderr: str) -> str:
 
 
 def of_one_more(counted: Callable[[int], int], more: int) -> float:
-    """Of one inference: what `more` of them add to the process's first. counted: of a process with so many."""
-    return (counted(1 + more) - counted(1)) / more
+    """Of one inference: what `more` of them add to the process's first. counted: of a process with so many.
+
+    Raises HostBenchmarkError where they add nothing.
+    """
+    few, many = counted(1), counted(1 + more)
+    if many <= few:
+        raise HostBenchmarkError(
+            f"{1 + more} inferences took {many} instructions and one took {few}: did modules change and were compiled anew"
+            " in between? Run it again"
+        )
+    return (many - few) / more
