@@ -51,7 +51,7 @@ def of_one_more(counted: Callable[[int], int], more: int) -> float:
     few, many = counted(1), counted(1 + more)
     if many <= few:
         raise HostBenchmarkError(
-            f"{1 + more} inferences took {many} instructions and one took {few}: did modules change and were compiled anew"
-            " in between? Run it again"
+            f"{1 + more} inferences took {many} instructions and one took {few}: did modules change, and were they"
+            " compiled anew in between? Run it again"
         )
     return (many - few) / more
