@@ -13,21 +13,11 @@ from dccdka.packing import Artifact, pack, read_artifact
 from dccdka.packing.narrowing import Images
 from harness import candidate_firmware
 from harness.candidate_firmware import export_firmware
-from harness.config import StudyConfig
+from harness.config import load_profile
 from harness.errors import CandidateError, UsageError
 from harness.results.journal import Journal
 
 ROOT = Path(__file__).parents[2]
-STUDY = StudyConfig.model_validate(
-    {
-        "name": "small",
-        "data": {"source": "fashion-mnist"},
-        "model": {"name": "resnet8", "width": 2},
-        "candidates": 1,
-        "devices": ["f405-emulated"],
-        "target": "f405-emulated",
-    }
-)
 
 
 def one_relu() -> Artifact:
@@ -49,7 +39,7 @@ def exported(artifact: Artifact, out: Path, monkeypatch: pytest.MonkeyPatch) -> 
         return artifact, np.random.default_rng(0).integers(-128, 128, (count, *artifact.input_shape), np.int8)
 
     monkeypatch.setattr(candidate_firmware, "candidate_with_inputs", stored)
-    monkeypatch.setattr(candidate_firmware, "journaled_config", lambda _journal: STUDY)
+    monkeypatch.setattr(candidate_firmware, "_profile_with_port", lambda *_: load_profile("stm32f405"))
     return export_firmware(Journal(f"sqlite:///{out.parent / 'journal.sqlite'}"), "c001", out)
 
 
