@@ -33,7 +33,9 @@ def test_a_process_that_fails_is_an_error_with_its_words() -> None:
 
 def test_one_more_inference_is_told_from_the_first() -> None:
     assert of_one_more(lambda n: 1000 + 7 * n, 5) == 7
-    with pytest.raises(HostBenchmarkError, match="6 inferences took 995 instructions and one took 1000: did modules change"):
+    with pytest.raises(
+        HostBenchmarkError, match="6 inferences took 995 instructions and one took 1000: did modules change"
+    ):
         of_one_more({1: 1000, 6: 995}.__getitem__, 5)
 
 
