@@ -13,9 +13,12 @@ from dccdka.packing import Artifact, pack, read_artifact
 from dccdka.packing.narrowing import Images
 from harness import candidate_firmware
 from harness.candidate_firmware import export_firmware
-from harness.config import load_profile
+from harness.config import DeviceEntry, QemuConnection, load_profile
 from harness.errors import CandidateError, UsageError
+from harness.farm.single_run import say_hello
 from harness.results.journal import Journal
+from harness.results.objectives import Objectives
+from harness.results.records import Candidate
 
 ROOT = Path(__file__).parents[2]
 
@@ -81,3 +84,23 @@ def test_a_folder_that_is_not_empty_is_named_once_and_kept(tmp_path: Path, monke
     with pytest.raises(UsageError, match=f"^--out: {out}: is not empty; name a new folder$"):
         exported(one_relu(), out, monkeypatch)
     assert (out / "mine").read_text() == "mine"
+
+
+def test_a_study_without_a_board_that_runs_firmware_is_told_what_to_export(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(candidate_firmware, "candidate_with_inputs", lambda *_: (one_relu(), None))
+    on_a_pi = Objectives("raspberry-pi-3", False, ("ram",), (1.0, 1.0))
+    monkeypatch.setattr(candidate_firmware, "journaled_objectives", lambda _journal: on_a_pi)
+    monkeypatch.setattr(Journal, "candidate", lambda *_: Candidate("c001", 1, {}, "done"))
+    out = tmp_path / "out"
+    with pytest.raises(UsageError, match=r"there is firmware for \(stm32f405\); leave --format out for C"):
+        export_firmware(Journal(f"sqlite:///{tmp_path / 'journal.sqlite'}"), "c001", out)
+    assert not out.exists()
+
+
+def test_an_image_of_the_inventory_that_is_not_there_is_named(tmp_path: Path) -> None:
+    image = tmp_path / "none.elf"
+    board = DeviceEntry(profile="stm32f405", connection=QemuConnection(kind="qemu", firmware=image))
+    with pytest.raises(UsageError, match=f"^device one: firmware: {image} does not exist$"):
+        say_hello("one", board)

@@ -87,7 +87,10 @@ def test_an_interrupted_training_goes_on_to_the_same_bits(
     """The noise is drawn on the device, so its generator is saved too."""
     recipe = replace(RECIPE, pruning="filters", schedule=Schedule(noise=0.5))
     config = replace(CONFIG, checkpoint_every=0)
-    teacher = lambda: ParallelTeacher(network(1), recipe=recipe)  # noqa: E731
+
+    def teacher() -> ParallelTeacher:
+        return ParallelTeacher(network(1), recipe=recipe)
+
     whole = compress(network(0), tiny, recipe, teacher(), training=config)
 
     class Interrupted(Exception):

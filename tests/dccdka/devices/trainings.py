@@ -60,4 +60,5 @@ class Residual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.stem(x)
         x = torch.relu(self.pointwise(x + self.depthwise(x)))
-        return self.classifier(x.mean((2, 3)))  # type: ignore[no-any-return]
+        logits: Tensor = self.classifier(x.mean((2, 3)))
+        return logits
