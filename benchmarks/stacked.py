@@ -34,7 +34,7 @@ from dccdka.training_config import TrainingConfig, resolve_device
 IMAGE_SHAPE, CLASSES = (1, 28, 28), 10
 # Of N candidates one by one, so many are trained: they all take the same time.
 ALONE = 2
-GPU_COUNTS, CPU_COUNTS = (1, 8, 32, 128), (1, 8, 32)
+COUNTS = (1, 8, 32, 128)
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--width", type=int, default=Setting.width, help="channels of the first layer (%(default)s)")
     parser.add_argument("--batch", type=int, default=Setting.batch, help="images of a batch (%(default)s)")
     parser.add_argument("--steps", type=int, default=Setting.steps, help="optimiser steps (%(default)s)")
-    parser.add_argument("--counts", type=int, nargs="+", help="numbers of candidates (1 8 32, on a GPU also 128)")
+    parser.add_argument("--counts", type=int, nargs="+", help="numbers of candidates (1 8 32 128)")
     parser.add_argument("--repeats", type=int, default=3, help="runs of which the fastest counts (%(default)s)")
     parser.add_argument("--threads", type=int, default=1, help="torch's threads on the CPU (%(default)s)")
     parser.add_argument(
@@ -170,7 +170,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         report: dict[str, object] = {"milliseconds": times}
         head = [f"{options.passes} networks", "ms forward and backward"]
     else:
-        counts = options.counts or (GPU_COUNTS if setting.device == "cuda" else CPU_COUNTS)
+        counts = options.counts or COUNTS
         ratios = stacked_ratios(setting, counts, options.repeats)
         rows = [
             [str(r.candidates), f"{r.stacked_per_second:.2f}", f"{r.alone_per_second:.2f}", f"{r.ratio:.2f}"]

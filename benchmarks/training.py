@@ -246,8 +246,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     setting = Setting(device, options.width, options.batch, options.repeats, options.threads)
     report = measure(setting)
     if not options.no_stacked:
-        counts = stacked.GPU_COUNTS if device == "cuda" else stacked.CPU_COUNTS
-        ratios = stacked.stacked_ratios(stacked.Setting(device), counts)
+        ratios = stacked.stacked_ratios(stacked.Setting(device), stacked.COUNTS)
         report["stacked_ratio"] = {str(r.candidates): r.ratio for r in ratios}
     if options.json:
         print(json.dumps(report))

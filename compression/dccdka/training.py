@@ -6,21 +6,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dccdka.batches import Batch, Batches
 from dccdka.checkpoint import Checkpoint, CheckpointError
-from dccdka.collaborative import CompressedModel, worst_case
+from dccdka.collaborative import CompressedModel
 from dccdka.datasets import Dataset, load_dataset
 from dccdka.distillation import distillation_loss
 from dccdka.divergence import DivergedError
 from dccdka.evaluation import NetworkError, accuracy, require_logits
 from dccdka.fitting import fit
+from dccdka.integer_form import require_integer_form
 from dccdka.learner import Learner
-from dccdka.lowering import LoweringError, lower_all_channels
 from dccdka.progress import OnProgress, ignore_progress
 from dccdka.recipe import Recipe
 from dccdka.teachers import NetworkTeacher, ParallelTeacher, StoredLogits, Teacher, TeacherError, Training
@@ -104,7 +103,7 @@ def compress(
     steps = training.steps(len(dataset.train.labels))
     require_logits(model, dataset, "model")
     if lowered:
-        _require_integer_form(model, dataset, recipe)
+        require_integer_form(model, dataset, recipe)
     batches = _training_batches(dataset, training)
     device = batches.labels.device
     lessons = None
@@ -136,22 +135,6 @@ def compress(
     compressed = learner.collaboration.finalize()
     model.cpu()
     return compressed
-
-
-def _require_integer_form(model: nn.Module, dataset: Dataset, recipe: Recipe) -> None:
-    """Lower a copy with random weights: what has an integer form depends on the network, not on what it learns.
-
-    What does depend on it is left to the training: numbers too large for the integers, and weights that are not finite,
-    of which the training says at which step and layer that began.
-    """
-    if not all(bool(tensor.isfinite().all()) for tensor in model.state_dict().values()):
-        return
-    with torch.random.fork_rng(devices=()):
-        try:
-            lower_all_channels(worst_case(model, recipe), dataset.train.images[:1], dataset.normalization)
-        except LoweringError as error:
-            if not isinstance(error.__cause__, OverflowError):
-                raise
 
 
 def _loss_of_labels(logits: Tensor, batch: Batch, step: int) -> Tensor:

@@ -93,7 +93,7 @@ def test_numbers_that_depend_on_what_is_learnt_refuse_nothing_before_it_is_train
     def out_of_range(*arguments: Any) -> None:
         raise dccdka.LoweringError("random weights, and a rescaling that is too large") from OverflowError()
 
-    monkeypatch.setattr("dccdka.training.lower_all_channels", out_of_range)
+    monkeypatch.setattr("dccdka.integer_form.lower_all_channels", out_of_range)
     student = Users()
     assert dccdka.compress(student, tiny, RECIPE, training=CONFIG).module is student
 

@@ -17,6 +17,7 @@ from dccdka.datasets import Dataset
 from dccdka.divergence import DivergedError, diverged_after, diverged_at
 from dccdka.evaluation import require_logits
 from dccdka.fitting import REPORT_INTERVAL
+from dccdka.integer_form import require_integer_form
 from dccdka.learning_rate import learning_rate_factor
 from dccdka.progress import OnProgress, Progress
 from dccdka.recipe import Recipe
@@ -35,19 +36,25 @@ def compress_stacked(
     logits: NDArray[np.float32] | StoredLogits,
     training: TrainingConfig | Sequence[TrainingConfig],
     on_progress: OnProgress | None = None,
+    *,
+    lowered: bool = True,
 ) -> list[CompressedModel | DivergedError]:
     """Train a student for each recipe, all from the weights of `model`, on the same batches at the same time.
 
     logits: the teacher's, float32 [n_train, classes], of an ensemble [members, n_train, classes], or stored ones.
     training: one for all, or one for each recipe, which may differ in learning_rate alone. on_progress hears of the
-    mean loss of the candidates that have not diverged.
+    mean loss of the candidates that have not diverged. lowered: as for `compress`.
 
     Returns by recipe what `compress` gives for it alone, up to float rounding and the draws of the quantisation noise.
     A candidate whose loss becomes infinite or not a number is a DivergedError in its place; the others never notice.
     The model is not altered. Raises StackingError for what cannot be trained in a stack, naming recipe and field, and
     what `compress` raises for data, logits and configuration.
     """
-    stack = _Stack(model, dataset, recipes, logits, _configs(training, len(recipes)))
+    configs = _configs(training, len(recipes))
+    require_logits(model, dataset, "model")
+    if lowered:
+        require_integer_form(model, dataset, recipes[0])
+    stack = _Stack(model, dataset, recipes, logits, configs)
     stack.train(on_progress)
     return stack.results()
 
@@ -89,7 +96,6 @@ class _Stack:
         self.count = len(recipes)
         self.config = configs[0]
         self.steps = self.config.steps(len(dataset.train.labels))
-        require_logits(model, dataset, "model")
         device = resolve_device(self.config.device)
         self.batches = Batches(
             dataset.train, dataset.normalization, self.config.batch_size, device, self.config.augmentation

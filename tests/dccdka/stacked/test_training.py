@@ -14,6 +14,7 @@ from dccdka.collaborative import CompressedModel, post_training
 from dccdka.datasets import Dataset, Split, load_dataset
 from dccdka.divergence import DivergedError
 from dccdka.evaluation import NetworkError
+from dccdka.lowering import LoweringError
 from dccdka.models import build_model
 from dccdka.progress import Progress
 from dccdka.pruning import pruned_count
@@ -102,9 +103,10 @@ def assert_twins(result: CompressedModel, alone: CompressedModel) -> None:
 
 
 def test_a_stack_of_one_is_the_training_of_that_one(dataset: Dataset, logits: np.ndarray) -> None:
-    [result] = compress_stacked(student(), dataset, RECIPES[:1], logits, CONFIG)
+    config = replace(CONFIG, learning_rate=LEARNING_RATES[0])
+    [result] = compress_stacked(student(), dataset, RECIPES[:1], logits, config)
     assert isinstance(result, CompressedModel)
-    assert_twins(result, compress(student(), dataset, RECIPES[0], logits, training=CONFIG))
+    assert_twins(result, compress(student(), dataset, RECIPES[0], logits, training=config))
 
 
 def test_each_of_different_recipes_becomes_what_it_becomes_alone(dataset: Dataset, logits: np.ndarray) -> None:
@@ -231,7 +233,24 @@ class Permuted(nn.Module):
 
 def test_a_constant_made_in_the_forward_stays_out_of_the_candidates(dataset: Dataset, logits: np.ndarray) -> None:
     model = Permuted()
-    results = compress_stacked(model, dataset, [RECIPES[0], replace(RECIPES[0], clusters=4)], logits, CONFIG)
+    recipes = [RECIPES[0], replace(RECIPES[0], clusters=4)]
+    results = compress_stacked(model, dataset, recipes, logits, CONFIG, lowered=False)
     for result in results:
         assert isinstance(result, CompressedModel)
         assert set(result.module.state_dict()) == set(model.state_dict())
+
+
+class Unlowerable(Permuted):
+    """Computes what int8 devices have no operator for."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return torch.cumsum(self.linear(self.flatten(images)), 1)
+
+
+def test_a_network_without_an_integer_form_is_refused_before_it_is_stacked(
+    dataset: Dataset, logits: np.ndarray
+) -> None:
+    with pytest.raises(LoweringError, match="cumsum"):
+        compress_stacked(Unlowerable(), dataset, RECIPES, logits, CONFIG)
+    (result,) = compress_stacked(Unlowerable(), dataset, RECIPES[:1], logits, CONFIG, lowered=False)
+    assert isinstance(result, CompressedModel)
