@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from dccdka.collaborative import CompressedModel
 from dccdka.datasets import Normalization
-from dccdka.lowering.building import GraphBuilder
+from dccdka.lowering.building import build_graph, observed_nodes
 from dccdka.lowering.calls import PROBE_IMAGES, probe
 from dccdka.lowering.dead_channels import remove_dead_channels
 from dccdka.lowering.errors import LoweringError
@@ -62,6 +62,5 @@ def _built(
     calls = probe(network, inputs)
     layers = read_layers(calls.by_node.values())
     check_trace(module, inputs, calls.result)
-    builder = GraphBuilder(calls, layers, compressed.layers)
-    ranges = observe(network, builder.observed(), dataset_sample, normalization, compressed.recipe.observer)
-    return builder.build(dataset_sample.shape[1:], normalization, ranges)
+    ranges = observe(network, observed_nodes(layers), dataset_sample, normalization, compressed.recipe.observer)
+    return build_graph(calls, layers, compressed.layers, dataset_sample.shape[1:], normalization, ranges)

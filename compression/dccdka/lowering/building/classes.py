@@ -1,0 +1,46 @@
+"""Softmax and argmax."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from torch import fx
+
+from dccdka.lowering import graph, tables
+from dccdka.lowering.building.draft import Draft
+from dccdka.lowering.errors import LoweringError
+from dccdka.lowering.layers import Exponentials, Largest
+from dccdka.lowering.tracing import describe
+from dccdka.lowering.values import Value, is_along_channels
+
+
+def softmax(draft: Draft, node: fx.Node, layer: Exponentials) -> None:
+    """Probabilities in steps of 1/256, whatever the range of the input."""
+    x = _along_channels(draft, node, layer.axis)
+    tensor = replace(draft.tensors[x.tensor], scale=1 / 256, zero_point=-128)
+    output = draft.define([node], tensor, x.order)
+    draft.operators.append(graph.Softmax(x.tensor, output, tables.exponentials(x.scale)))
+
+
+def argmax(draft: Draft, node: fx.Node, layer: Largest) -> None:
+    """The number of the class as one byte, which ends the network."""
+    x = _along_channels(draft, node, layer.axis)
+    if any(user in draft.layers for user in node.users):
+        raise LoweringError(f"{describe(node)}: argmax is lowered at the end of a network only; leave out the rest")
+    before = draft.tensors[x.tensor]
+    if before.channels > 256:
+        raise LoweringError(
+            f"{describe(node)}: argmax over {before.channels} channels does not fit a byte; return the logits"
+        )
+    tensor = replace(before, channels=1, scale=1.0, zero_point=-128)
+    order = np.moveaxis(x.order, layer.axis, -1)[..., 0] // before.channels
+    draft.define([node], tensor, order.reshape(draft.calls[node].shape or ()))
+    draft.operators.append(graph.ArgMax(x.tensor, draft.values[node].tensor))
+
+
+def _along_channels(draft: Draft, node: fx.Node, axis: int) -> Value:
+    x = draft.value(draft.calls[node].inputs[0])
+    if not is_along_channels(x.order, axis, draft.tensors[x.tensor].channels):
+        raise LoweringError(f"{describe(node)}: goes along axis {axis + 1}; only the channels' axis is supported")
+    return x
