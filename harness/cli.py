@@ -8,6 +8,7 @@ import sys
 import time
 from dataclasses import asdict
 from enum import StrEnum
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -66,6 +67,21 @@ def main() -> None:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        _say(f"harness {version('dccdka-harness')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _for_all_commands(
+    asked: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Options that go before a command."""
 
 
 @app.command(epilog="Example: harness search harness/studies/quickstart.yaml --resume")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -154,6 +155,11 @@ def test_bad_arguments_end_in_one_line(finished_study: SmallStudy, arguments: li
     refused = finished_study.run(*arguments)
     assert refused.returncode == 2
     assert words in refused.stderr and "Traceback" not in refused.stderr
+
+
+def test_the_version_is_that_of_the_package(finished_study: SmallStudy) -> None:
+    shown = finished_study.run("--version")
+    assert (shown.returncode, shown.stdout) == (0, f"harness {version('dccdka-harness')}\n")
 
 
 @pytest.mark.parametrize("command", ["search", "front", "measure", "tune", "pack", "export", "metrics"])
