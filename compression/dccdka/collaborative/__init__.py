@@ -5,13 +5,14 @@ off and each layer holds n-bit codes.
 """
 
 from dccdka.collaborative.collaboration import Collaboration
-from dccdka.collaborative.layers import compressible_layers
+from dccdka.collaborative.layers import Layer, compressible_layers
 from dccdka.collaborative.result import CompressedModel, LayerCodes
 from dccdka.collaborative.untrained import post_training, worst_case
 
 __all__ = [
     "Collaboration",
     "CompressedModel",
+    "Layer",
     "LayerCodes",
     "compressible_layers",
     "post_training",

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
+from dccdka.layer_tracer import LayerTracer
 from dccdka.recipe import RecipeError
 
 
@@ -46,7 +47,7 @@ class FilterStructure:
 def filter_structure(model: nn.Module) -> FilterStructure:
     """Raises RecipeError when torch.fx cannot trace the model."""
     try:
-        graph = fx.Tracer().trace(model)
+        graph = LayerTracer().trace(model)
     except Exception as error:  # a user's own code: whatever tracing it raises says why it cannot be traced
         reason = " ".join(str(error).split())[:200]
         raise RecipeError(

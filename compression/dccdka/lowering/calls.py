@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
+from dccdka.collaborative import Layer, compressible_layers
+from dccdka.layer_tracer import torch_layer
 from dccdka.lowering.errors import LoweringError
 from dccdka.lowering.tracing import describe, failures_told
 
@@ -27,7 +29,8 @@ class Call:
 
     name: of a module its class, of functions and methods their name without a trailing "_" ("relu" for F.relu,
     torch.relu_ and x.relu); "" for functions that are not torch's. args and kwargs hold the network's tensors as nodes
-    and all else as values. shape: of one image's result, without n; None where the result is no tensor.
+    and all else as values. shape: of one image's result, without n; None where the result is no tensor. layer: path and
+    module of the convolution or linear layer that is called, or whose weight a function is called with.
     """
 
     node: fx.Node
@@ -37,6 +40,7 @@ class Call:
     kwargs: dict[str, Any]
     input_shape: tuple[int, ...]
     shape: tuple[int, ...] | None
+    layer: tuple[str, Layer] | None = None
 
     @property
     def inputs(self) -> tuple[fx.Node, ...]:
@@ -75,12 +79,12 @@ class Calls:
 
 
 @torch.no_grad()
-def probe(network: fx.GraphModule, inputs: Tensor) -> Calls:
-    """Runs the network on images [PROBE_IMAGES, c, h, w].
+def probe(network: fx.GraphModule, inputs: Tensor, module: nn.Module) -> Calls:
+    """Runs the network, traced from the module, on images [PROBE_IMAGES, c, h, w].
 
     Raises LoweringError where a call fails, or the network takes or returns anything but one tensor.
     """
-    prober = _Prober(network, tuple(inputs.shape[1:]))
+    prober = _Prober(network, tuple(inputs.shape[1:]), module)
     result = prober.run(inputs.clone())
     (end,) = (node for node in network.graph.nodes if node.op == "output")
     output = end.args[0]
@@ -90,7 +94,7 @@ def probe(network: fx.GraphModule, inputs: Tensor) -> Calls:
 
 
 class _Prober(fx.Interpreter):
-    def __init__(self, network: fx.GraphModule, image_shape: tuple[int, ...]) -> None:
+    def __init__(self, network: fx.GraphModule, image_shape: tuple[int, ...], module: nn.Module) -> None:
         super().__init__(network)
         self.extra_traceback = False
         placeholders = [node for node in network.graph.nodes if node.op == "placeholder"]
@@ -99,6 +103,7 @@ class _Prober(fx.Interpreter):
         if len(required) != 1:
             raise LoweringError(f"the network takes {len(required)} tensors; it must take one batch of images")
         self.image_shape = image_shape
+        self.layers = {id(layer.weight): (name, layer) for name, layer in compressible_layers(module)}
         self.input: fx.Node = required[0]
         self.calls: dict[fx.Node, Call] = {}
 
@@ -112,8 +117,9 @@ class _Prober(fx.Interpreter):
                 # A part of a tuple has no shape of its own; what reads it is refused with the tuple.
                 before = self.env[inputs[0]]
                 input_shape = tuple(before.shape[1:]) if isinstance(before, Tensor) else ()
-                shape = self._shape(n, value)
-                self.calls[n] = Call(n, self._name(n), self._module(n), args, kwargs, input_shape, shape)
+                layer = self._layer(self._module(n), args, kwargs)
+                shape = self._shape(n, value, inputs)
+                self.calls[n] = Call(n, self._name(n), self._module(n), args, kwargs, input_shape, shape, layer)
         return value
 
     def _known(self, node: fx.Node) -> Any:
@@ -122,18 +128,28 @@ class _Prober(fx.Interpreter):
     def _module(self, n: fx.Node) -> nn.Module | None:
         return self.fetch_attr(str(n.target)) if n.op == "call_module" else None
 
+    def _layer(
+        self, called: nn.Module | None, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[str, Layer] | None:
+        weight = getattr(called, "weight", None) if called is not None else kwargs.get("weight", (*args, None, None)[1])
+        return self.layers.get(id(weight))
+
     def _name(self, n: fx.Node) -> str:
         if n.op == "call_module":
-            return type(self._module(n)).__name__
+            module = self.fetch_attr(str(n.target))
+            return (torch_layer(module) or type(module)).__name__
         name = n.target if isinstance(n.target, str) else getattr(n.target, "__name__", "")
         known = isinstance(n.target, str) or any(getattr(space, name, None) is n.target for space in _NAMESPACES)
         name = name.rstrip("_") if known else ""
         return name[1:] if name in _IN_PLACE else name
 
-    def _shape(self, n: fx.Node, value: Any) -> tuple[int, ...] | None:
+    def _shape(self, n: fx.Node, value: Any, inputs: tuple[fx.Node, ...]) -> tuple[int, ...] | None:
         if not isinstance(value, Tensor):
             return None
         if value.shape[:1] != (PROBE_IMAGES,):
+            # What is made of the parts of a tuple is refused with it, whatever its shape.
+            if any(node in self.calls and self.calls[node].shape is None for node in inputs):
+                return None
             raise LoweringError(
                 f"{describe(n)}: of {PROBE_IMAGES} images it makes a tensor of shape {tuple(value.shape)}; "
                 "keep the images apart, along the first axis"

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from dccdka.lowering import arithmetic
 from dccdka.lowering.accumulators import accumulator_bounds, signed_sums
@@ -43,16 +41,18 @@ def convolution_requantisation(
     return arithmetic.requantisation(factor, offset, *accumulator_bounds(*weights), limits)
 
 
-def affine_of_batch_norm(module: Any) -> Affine:
-    """Of batch norm (Ioffe & Szegedy): y = gamma (x - mean) / sqrt(variance + eps) + beta, gamma of any sign."""
-    assert isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)
-    assert module.running_mean is not None and module.running_var is not None
-    mean, variance = array(module.running_mean), array(module.running_var)
-    factor = 1 / np.sqrt(variance + module.eps)
-    if module.affine:
-        factor = factor * array(module.weight)
-        return Affine(factor, array(module.bias) - mean * factor)
-    return Affine(factor, -mean * factor)
+def affine_of_batch_norm(
+    mean: torch.Tensor, variance: torch.Tensor, weight: torch.Tensor | None, bias: torch.Tensor | None, eps: float
+) -> Affine:
+    """Of batch norm (Ioffe & Szegedy): y = gamma (x - mean) / sqrt(variance + eps) + beta, gamma of any sign.
+
+    mean, variance, weight (gamma; None for 1), bias (beta; None for 0): [c].
+    """
+    factor = 1 / np.sqrt(array(variance) + eps)
+    if weight is not None:
+        factor = factor * array(weight)
+    offset = np.zeros_like(factor) if bias is None else array(bias)
+    return Affine(factor, offset - array(mean) * factor)
 
 
 def array(tensor: torch.Tensor) -> NDArray[np.float64]:

@@ -95,7 +95,10 @@ Region = Window | Adaptive | Over
 
 @dataclass(frozen=True)
 class Average:
+    """The sum of each region over the divisor; None divides by the number of its values."""
+
     region: Region
+    divisor: int | None = None
 
 
 @dataclass(frozen=True)
@@ -131,6 +134,11 @@ class Rearrange:
 
 
 @dataclass(frozen=True)
+class Expanded:
+    """The same values repeated along axes that had one: only as a factor, which repeats them by itself."""
+
+
+@dataclass(frozen=True)
 class Nothing:
     """The same values in the same order and shape."""
 
@@ -151,6 +159,7 @@ Layer = (
     | Exponentials
     | Largest
     | Rearrange
+    | Expanded
     | Nothing
 )
 

@@ -56,10 +56,10 @@ def _built(
         )
     if len(dataset_sample) == 0:
         raise LoweringError("no images to calibrate with; give some of the training set")
-    network = trace(module)
     few = np.resize(dataset_sample, (PROBE_IMAGES, *dataset_sample.shape[1:]))
     inputs = network_input(few, normalization, module)
-    calls = probe(network, inputs)
+    network = trace(module, inputs)
+    calls = probe(network, inputs, module)
     layers = read_layers(calls.by_node.values())
     check_trace(module, inputs, calls.result)
     ranges = observe(network, observed_nodes(layers), dataset_sample, normalization, compressed.recipe.observer)

@@ -1,11 +1,16 @@
-"""A network's operators in order, by torch.fx, and the check that they are all that the network does."""
+"""A network's operators in order, by torch.fx, and the check that they are all that the network does.
+
+The network is traced for images of one size, so its Python code may look at the shapes of its tensors. How many images
+there are stays open.
+"""
 
 from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from operator import attrgetter
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -17,6 +22,7 @@ from torch import Tensor, fx, nn
 
 from dccdka.datasets import Normalization
 from dccdka.function_reference import in_one_line
+from dccdka.layer_tracer import LayerTracer
 from dccdka.lowering.errors import LoweringError
 
 _LINE = "users_line"
@@ -30,15 +36,16 @@ def network_input(images: NDArray[np.uint8], normalization: Normalization, modul
     return (pixels - normalization.zero) * normalization.scale
 
 
-def trace(module: nn.Module) -> fx.GraphModule:
-    """The traced network; LoweringError if its operators depend on values."""
-    tracer = _Tracer()
+def trace(module: nn.Module, inputs: Tensor) -> fx.GraphModule:
+    """The network traced for inputs [n, c, h, w] of any n; LoweringError if its operators depend on values."""
+    tracer = _Tracer(inputs.clone())  # the network may change them in place
     try:
         graph = tracer.trace(module)
     except Exception as error:  # of torch.fx where something depends on a value, and whatever the module itself raises
         line = _users_line(reversed(list(traceback.walk_tb(error.__traceback__))))
+        place = f"module {tracer.failed_in}" if tracer.failed_in else type(module).__name__
         raise LoweringError(
-            f"{type(module).__name__}{f' ({line})' if line else ''} cannot be traced: its forward fails without values "
+            f"{place}{f' ({line})' if line else ''} cannot be traced: its forward fails without values "
             f"({in_one_line(error)}); use fixed control flow, the same for every image"
         ) from error
     return fx.GraphModule(tracer.root, graph, type(module).__name__)
@@ -78,8 +85,20 @@ def check_trace(module: nn.Module, inputs: Tensor, traced: Tensor) -> None:
         )
 
 
-class _Tracer(fx.Tracer):
-    """Notes for each node the line of the user's code that made it."""
+class _Tracer(LayerTracer):
+    """Notes for each node the line of the user's code that made it, and computes it to know its shape.
+
+    failed_in: path of the innermost module that raised; None if it was the network itself.
+    """
+
+    def __init__(self, inputs: Tensor) -> None:
+        super().__init__()
+        self.failed_in: str | None = None
+        self.inputs = inputs
+        self.values: dict[fx.Node, Any] = {}
+        # While a node is computed, modules and parameters are what they are and not traced.
+        self._computing = False
+        self._batch: fx.Proxy | None = None
 
     def create_node(self, *arguments: Any, **keywords: Any) -> fx.Node:
         node = super().create_node(*arguments, **keywords)
@@ -87,6 +106,80 @@ class _Tracer(fx.Tracer):
         if line is not None:
             node.meta[_LINE] = line
         return node
+
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        self._computing = True
+        with suppress(Exception):  # what cannot be computed is told when the trace is run, with its node
+            self.values[node] = self._computed(node)
+        self._computing = False
+        return _Sized(node, self)
+
+    def call_module(self, m: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        if self._computing:
+            return forward(*args, **kwargs)
+        try:
+            return super().call_module(m, forward, args, kwargs)
+        except Exception:
+            self.failed_in = self.failed_in or self.path_of_module(m)
+            raise
+
+    def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, fx.Proxy]) -> Any:
+        return attr_val if self._computing else super().getattr(attr, attr_val, parameter_proxy_cache)
+
+    def shape_of(self, proxy: fx.Proxy) -> tuple[Any, ...] | None:
+        """Its sizes; the number of images, where it is the first of them, as torch.fx has it. None where not known."""
+        value = self.values.get(proxy.node)
+        if not isinstance(value, Tensor):
+            return None
+        if proxy.node.op == "get_attr" or value.ndim == 0:
+            return tuple(value.shape)
+        if len(value) != len(self.inputs):
+            return (self._first_size(proxy), *value.shape[1:])
+        if self._batch is None:
+            self._batch = self._first_size(proxy)
+        # One and the same for all, so that shapes can be compared.
+        return (self._batch, *value.shape[1:])
+
+    def _first_size(self, proxy: fx.Proxy) -> fx.Proxy:
+        return self.create_proxy("call_method", "size", (proxy, 0), {})
+
+    @torch.no_grad()
+    def _computed(self, node: fx.Node) -> Any:
+        if node.op == "placeholder":
+            return node.args[0] if node.args else self.inputs
+        if node.op == "get_attr":
+            return attrgetter(str(node.target))(self.root)
+        args, kwargs = fx.map_arg((node.args, node.kwargs), self.values.__getitem__)
+        if node.op == "call_module":
+            return self.root.get_submodule(str(node.target))(*args, **kwargs)
+        if node.op == "call_method":
+            return getattr(args[0], str(node.target))(*args[1:], **kwargs)
+        return node.target(*args, **kwargs)  # type: ignore[operator]  # a function
+
+
+class _Sized(fx.Proxy):
+    """A tensor of the trace that knows its shape."""
+
+    tracer: _Tracer
+
+    @property
+    def shape(self) -> Any:
+        known = self.tracer.shape_of(self)
+        return super().__getattr__("shape") if known is None else known
+
+    @property
+    def ndim(self) -> Any:
+        known = self.tracer.shape_of(self)
+        return super().__getattr__("ndim") if known is None else len(known)
+
+    def size(self, dim: int | None = None) -> Any:
+        known = self.tracer.shape_of(self)
+        if known is None:
+            return super().__getattr__("size")(*(() if dim is None else (dim,)))
+        return known if dim is None else known[dim]
+
+    def dim(self) -> Any:
+        return self.ndim
 
 
 def _users_line(calls: Iterable[tuple[FrameType, int]]) -> str | None:

@@ -72,7 +72,6 @@ LINE = r"\(tests/dccdka/lowering/test_lowering_errors\.py:\d+\)"
         (nn.MaxPool2d(2, dilation=2), f"module function {LINE}: dilation is not supported; use dilation=1"),
         (nn.AvgPool2d(3, padding=1, count_include_pad=False), "count_include_pad=False with padding"),
         (nn.AvgPool2d(3, stride=2, ceil_mode=True), "ceil_mode with windows that leave the image"),
-        (nn.AvgPool2d(2, divisor_override=3), "divisor_override"),
         (nn.AdaptiveAvgPool2d(7), "pools an image of 26 x 26 by parts that are not equal"),
         (nn.AdaptiveAvgPool2d(52), "use an output size that divides the image's"),
         (nn.ReflectionPad2d(1), "a ReflectionPad2d, has no integer form"),

@@ -29,8 +29,9 @@ class Largest(nn.Module):
 
 def observed(images, observer) -> Range:
     module = Largest().eval()
-    network = trace(module)
-    calls = probe(network, network_input(images[:2], PIXELS, module))
+    inputs = network_input(images[:2], PIXELS, module)
+    network = trace(module, inputs)
+    calls = probe(network, inputs, module)
     return observe(network, [calls.output], images, PIXELS, observer)[calls.output]
 
 

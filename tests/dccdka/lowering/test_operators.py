@@ -132,6 +132,18 @@ def test_multiplication_by_a_positive_number_is_a_change_of_scale(lower_and_run,
     check(lower_and_run(of_x(function), images), [])
 
 
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x.to(torch.float32).contiguous(),
+        lambda x: x.to(memory_format=torch.channels_last, dtype=torch.float),
+        lambda x: x.type(torch.float32).type_as(x).expand_as(x),
+    ],
+)
+def test_what_changes_neither_values_nor_shape_is_left_out(lower_and_run, images, function):
+    check(lower_and_run(of_x(function), images), [])
+
+
 def test_a_function_used_twice_is_computed_once(lower_and_run, images):
     def function(module, x):
         y = F.silu(x)
@@ -159,6 +171,8 @@ def test_a_function_used_twice_is_computed_once(lower_and_run, images):
         (lambda m, x: F.hardsigmoid(m.other(F.adaptive_avg_pool2d(x, 1))) * x, None),
         (lambda m, x: x * m.linear(x.mean((2, 3))).sigmoid().view(-1, 6, 1, 1), None),
         (lambda m, x: x * m.linear(x.mean([2, 3])).sigmoid()[:, :, None, None], None),
+        (lambda m, x: x * torch.sigmoid(m.other(x.mean((2, 3), keepdim=True))).expand_as(x), None),
+        (lambda m, x: m.linear(x.mean((2, 3))).sigmoid().view(-1, 6, 1, 1).expand(-1, -1, *x.shape[2:]) * x, None),
     ],
 )
 def test_two_tensors(lower_and_run, images, function, operators):
@@ -208,6 +222,9 @@ def test_the_last_of_joined_channels_are_rescaled_once(lower_and_run, images):
         (lambda x: torch.amax(x, (2, 3)), [MaxPool]),
         (lambda x: x.amax(dim=3), [MaxPool]),
         (lambda x: x.mean((2, 3))[:, :, None], [AveragePool]),
+        (lambda x: x.sum((2, 3)), [AveragePool]),
+        (lambda x: torch.sum(x, -1, keepdim=True), [AveragePool]),
+        (nn.AvgPool2d(2, divisor_override=3), [AveragePool]),
     ],
 )
 def test_pools(lower_and_run, images, function, operators):
@@ -423,3 +440,13 @@ def test_argmax_of_each_pixel(lower_and_run, images):
     lowered = lower_and_run(of_x(lambda x: x.argmax(1)), images)
     assert kinds(lowered.graph) == [Convolution, ArgMax]
     assert (lowered.integer_outputs == lowered.float_outputs).mean() > 0.98
+
+
+def test_argmax_behind_a_softmax_takes_the_logits(lower_and_run, images):
+    """Probabilities in steps of 1/256 would be equal for many of these."""
+    module = After(lambda m, x: m.linear(x.flatten(1)).softmax(1).argmax(1), linear=nn.Linear(1014, 200))
+    with torch.no_grad():
+        module.linear.weight *= 0.1
+    lowered = lower_and_run(module, images)
+    assert kinds(lowered.graph) == [Convolution, Convolution, ArgMax]
+    assert (lowered.integer_outputs.ravel() == lowered.float_outputs.ravel()).mean() > 0.85

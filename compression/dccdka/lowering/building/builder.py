@@ -24,6 +24,7 @@ from dccdka.lowering.layers import (
     ELEMENTWISE,
     Affine,
     Average,
+    Expanded,
     Exponentials,
     Join,
     Largest,
@@ -43,7 +44,7 @@ from dccdka.lowering.tracing import describe
 from dccdka.lowering.values import image_order
 
 # Kinds whose result needs no range of its own: the input's integers, or a scale that is always the same.
-_UNOBSERVED = (Rearrange, Nothing, Maximum, Padding, Exponentials, Largest, Scale)
+_UNOBSERVED = (Rearrange, Nothing, Expanded, Maximum, Padding, Exponentials, Largest, Scale)
 
 
 def observed_nodes(layers: dict[fx.Node, Layer]) -> set[fx.Node]:

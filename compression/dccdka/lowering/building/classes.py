@@ -17,6 +17,8 @@ from dccdka.lowering.values import Value, is_along_channels
 
 def softmax(draft: Draft, node: fx.Node, layer: Exponentials) -> None:
     """Probabilities in steps of 1/256, whatever the range of the input."""
+    if node.users and all(draft.layers.get(user) == Largest(layer.axis) for user in node.users):
+        return  # `argmax` takes the input
     x = _along_channels(draft, node, layer.axis)
     tensor = replace(draft.tensors[x.tensor], scale=1 / 256, zero_point=-128)
     output = draft.define([node], tensor, x.order)
@@ -24,8 +26,12 @@ def softmax(draft: Draft, node: fx.Node, layer: Exponentials) -> None:
 
 
 def argmax(draft: Draft, node: fx.Node, layer: Largest) -> None:
-    """The number of the class as one byte, which ends the network."""
-    x = _along_channels(draft, node, layer.axis)
+    """The number of the class as one byte, which ends the network.
+
+    Of what a softmax before it takes: of steps of 1/256 several could be the largest.
+    """
+    source = draft.calls[node].inputs[0]
+    x = _along_channels(draft, source if draft.layers.get(source) == Exponentials(layer.axis) else node, layer.axis)
     if any(user in draft.layers for user in node.users):
         raise LoweringError(f"{describe(node)}: argmax is lowered at the end of a network only; leave out the rest")
     before = draft.tensors[x.tensor]

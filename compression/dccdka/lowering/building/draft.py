@@ -13,7 +13,7 @@ from dccdka.lowering.building.images import Image, channel_order_of, in_torchs_o
 from dccdka.lowering.calls import Call, Calls
 from dccdka.lowering.errors import LoweringError
 from dccdka.lowering.graph import Operator, Tensor
-from dccdka.lowering.layers import Average, Clamp, Layer, Maximum, Nothing, Padding, Rearrange, Scale
+from dccdka.lowering.layers import Average, Clamp, Expanded, Layer, Maximum, Nothing, Padding, Rearrange, Scale
 from dccdka.lowering.observation import Range
 from dccdka.lowering.tracing import describe
 from dccdka.lowering.values import Order, Value, image_order
@@ -59,7 +59,7 @@ class Draft:
         layer = self.layers[node]
         source = self.calls[node].inputs[0]
         match layer:
-            case Nothing():
+            case Nothing() | Expanded():
                 return self.value(source)
             case Rearrange():
                 return self.value(source).rearranged(self.calls[node])
@@ -120,7 +120,8 @@ class Draft:
         if channels is None or not (any_channels or in_torchs_order(channels)):
             raise LoweringError(
                 f"{describe(user)}: takes an image (c, h, w) that is given as {value.order.shape} with its values "
-                "rearranged; lowering moves no bytes, so flatten or permute only before linear layers"
+                "rearranged; lowering moves no bytes, so flatten or permute only before linear layers, and shuffle "
+                "channels only before convolutions without groups"
             )
         return Image(value, tensor, channels)
 

@@ -8,7 +8,7 @@ from torch import fx, nn
 
 from dccdka.lowering.building.draft import Draft
 from dccdka.lowering.errors import LoweringError
-from dccdka.lowering.layers import Affine, Clamp, Layer, Nothing, Rearrange
+from dccdka.lowering.layers import Affine, Clamp, Layer, Nothing, Rearrange, Weighted
 from dccdka.lowering.tracing import describe
 
 _Kind = TypeVar("_Kind", bound=Layer)
@@ -18,8 +18,9 @@ def take_affine_and_clamp(draft: Draft, node: fx.Node) -> tuple[list[fx.Node], l
     """The nodes from this to the last that its operator computes, and what they do."""
     path, affine = [node], list[Affine]()
     # The channels of a linear layer on a tensor of several axes are not torch's first axis, as Affine has it.
-    shape = draft.calls[node].shape
-    channels_first = not isinstance(draft.calls[node].module, nn.Linear) or len(shape or ()) == 1
+    layer, shape = draft.layers[node], draft.calls[node].shape
+    linear = isinstance(layer, Weighted) and isinstance(layer.module, nn.Linear)
+    channels_first = not linear or len(shape or ()) == 1
     while channels_first and (taken := _take(draft, path[-1], Affine)) is not None:
         affine.append(taken[1])
         path += taken[0]

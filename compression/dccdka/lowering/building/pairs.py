@@ -34,6 +34,10 @@ def of_two(draft: Draft, node: fx.Node, layer: Sum | Product | Quotient) -> None
             raise _of_unlike(node, "multiplies", first, second, "equal shapes, and an image (c, h, w) by (c, 1, 1)")
     elif not _alike(draft, first, second):
         raise _of_unlike(node, "adds", first, second, "equal shapes")
+    if first.order.shape != call.shape:
+        raise LoweringError(
+            f"{describe(node)}: multiplies two tensors that are both repeated to {call.shape}; multiply them first"
+        )
     path, clamp = take_clamp(draft, [node])
     tensor = draft.ranged(path[-1], draft.tensors[first.tensor])
     output = draft.define(path, tensor, first.order)

@@ -21,7 +21,8 @@ def average(draft: Draft, node: fx.Node, layer: Average) -> None:
     path, clamp = take_clamp(draft, [node])
     tensor = draft.ranged(path[-1], draft.image_tensor(node, image.tensor, image.value))
     output = draft.define(path, tensor, draft.order(node, tensor))
-    factor, taps = image.value.scale / (tensor.scale * window.taps), window.taps
+    taps = window.taps
+    factor = image.value.scale / (tensor.scale * (layer.divisor or taps))
     offset = tensor.zero_point - factor * taps * image.value.zero_point
     limits = limits_of(clamp, tensor)
     requantisation = arithmetic.scalar_requantisation(factor, offset, (-128 * taps, 127 * taps), limits)

@@ -29,6 +29,7 @@ _MODULES: Readers = {
 }
 
 _FUNCTIONS: Readers = {
+    **weighted.FUNCTIONS,
     **single_values.FUNCTIONS,
     **two_operands.FUNCTIONS,
     **windows.FUNCTIONS,
@@ -45,6 +46,8 @@ def read_layers(calls: Iterable[Call]) -> dict[fx.Node, Layer]:
     parts: set[fx.Node] = set()
     for call in calls:
         if parts.intersection(call.inputs):
+            if call.shape is None:
+                parts.add(call.node)
             continue
         try:
             layers[call.node] = _layer_of(call)
@@ -61,6 +64,9 @@ def read_layers(calls: Iterable[Call]) -> dict[fx.Node, Layer]:
 def _layer_of(call: Call) -> Layer:
     if call.name in INSTEAD:
         raise LoweringError(f"{_where(call)} has no integer form: {INSTEAD[call.name]}")
+    hooked = call.module is not None and (call.module._forward_hooks or call.module._forward_pre_hooks)
+    if hooked:
+        raise LoweringError(f"{_where(call)} has a forward hook, which no device runs; remove it before lowering")
     reader = (_FUNCTIONS if call.module is None else _MODULES).get(call.name)
     if reader is None or call.shape is None:
         raise LoweringError(f"{_where(call)} has no integer form: {SUPPORTED}")

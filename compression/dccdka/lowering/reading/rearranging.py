@@ -9,7 +9,7 @@ import torch
 from torch import fx
 
 from dccdka.lowering.calls import PROBE_IMAGES, Call
-from dccdka.lowering.layers import Nothing, Rearrange
+from dccdka.lowering.layers import Expanded, Nothing, Rearrange
 from dccdka.lowering.reading.call_checks import Readers, refuse
 
 
@@ -32,6 +32,20 @@ def _item(call: Call, x: fx.Node, index: Any) -> Rearrange:
     return _rearrange(call)
 
 
+def _expanded(call: Call, *arguments: Any, **options: Any) -> Expanded | Nothing:
+    if call.shape == call.input_shape:
+        return Nothing()
+    users = {getattr(user.target, "__name__", user.target) for user in call.node.users}
+    refuse(not users <= _PRODUCTS, call, "repeats values, which only products do by themselves: write x * y without it")
+    return Expanded()
+
+
+def _converted(call: Call, x: fx.Node, *arguments: Any, **options: Any) -> Nothing:
+    others = [a for a in (*arguments, *options.values()) if isinstance(a, torch.dtype | str) and a not in _SAME_TYPE]
+    refuse(bool(others), call, f"changes the type to {others[:1]}; leave it out, integers are made of float32")
+    return Nothing()
+
+
 def _nothing(call: Call, *arguments: Any, **options: Any) -> Nothing:
     return Nothing()
 
@@ -41,6 +55,8 @@ def _dropout(call: Call, x: fx.Node, p: float = 0.5, training: bool = True, inpl
     return Nothing()
 
 
+_PRODUCTS = {"mul", "multiply", "mul_", "imul"}
+_SAME_TYPE = (torch.float32, "cpu", "cuda", "torch.FloatTensor")
 _DROPOUTS = ("Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout", "FeatureAlphaDropout")
 
 MODULES: Readers = {
@@ -57,6 +73,8 @@ FUNCTIONS: Readers = {
         _rearrange,
     ),
     "getitem": _item,
+    **dict.fromkeys(("expand", "expand_as", "broadcast_to"), _expanded),
+    **dict.fromkeys(("to", "type", "type_as"), _converted),
     **dict.fromkeys(("contiguous", "clone", "detach", "float", "positive", "pos"), _nothing),
     **dict.fromkeys(("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout"), _dropout),
 }

@@ -69,7 +69,15 @@ def _scaled(call: Call, constant: Any) -> Layer:
 
 def _per_channel(call: Call, constant: Any) -> np.ndarray[Any, np.dtype[np.float64]] | None:
     """A constant tensor's value for each channel; None for a number."""
-    if not isinstance(constant, Tensor) or constant.numel() == 1:
+    if not isinstance(constant, Tensor):
+        return None
+    refuse(
+        call.shape != call.input_shape,
+        call,
+        f"makes {call.shape} of {call.input_shape} by a constant of shape {tuple(constant.shape)}; join copies of the "
+        "tensor along the channels with torch.cat first",
+    )
+    if constant.numel() == 1:
         return None
     assert call.shape is not None
     shape = (1,) * (len(call.shape) + 1 - constant.ndim) + tuple(constant.shape)

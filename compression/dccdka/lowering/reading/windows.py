@@ -36,14 +36,13 @@ def _average_pool(line: bool) -> Callable[..., Layer]:
             call,
             "count_include_pad=False with padding is not supported; use padding=0",
         )
-        refuse(divisor_override is not None, call, "divisor_override is not supported; leave it out")
         if ceil_mode:
             refuse(
                 window.output_size(*_size_of_image(call.input_shape)) != _size_of_image(call.shape or ()),
                 call,
                 "ceil_mode with windows that leave the image is not supported; pad the image instead",
             )
-        return Average(window)
+        return Average(window, divisor_override)
 
     return reader
 
@@ -80,15 +79,26 @@ def _adaptive(kind: type[Average] | type[Maximum], line: bool) -> Callable[..., 
     return reader
 
 
-def _over_axes(kind: type[Average] | type[Maximum]) -> Callable[..., Layer]:
-    def reader(
-        call: Call, x: fx.Node, dim: Any = None, keepdim: bool = False, *, axis: Any = None, dtype: Any = None
-    ) -> Layer:
-        dims = dim if axis is None else axis
-        refuse(dims is None or dims == (), call, "works across images; name the axes, such as dim=(2, 3)")
-        return kind(Over(frozenset(axis_of(call, d) for d in ((dims,) if isinstance(dims, int) else dims))))
+def _over(call: Call, dim: Any, axis: Any) -> Over:
+    dims = dim if axis is None else axis
+    refuse(dims is None or dims == (), call, "works across images; name the axes, such as dim=(2, 3)")
+    return Over(frozenset(axis_of(call, d) for d in ((dims,) if isinstance(dims, int) else dims)))
 
-    return reader
+
+def _mean(
+    call: Call, x: fx.Node, dim: Any = None, keepdim: bool = False, *, axis: Any = None, dtype: Any = None
+) -> Average:
+    return Average(_over(call, dim, axis))
+
+
+def _sum(
+    call: Call, x: fx.Node, dim: Any = None, keepdim: bool = False, *, axis: Any = None, dtype: Any = None
+) -> Average:
+    return Average(_over(call, dim, axis), divisor=1)
+
+
+def _largest(call: Call, x: fx.Node, dim: Any = None, keepdim: bool = False, *, axis: Any = None) -> Maximum:
+    return Maximum(_over(call, dim, axis))
 
 
 def _pad(call: Call, x: fx.Node, pad: Any, mode: str = "constant", value: float | None = None) -> Layer:
@@ -135,7 +145,8 @@ FUNCTIONS: Readers = {
     "adaptive_avg_pool2d": _adaptive(Average, line=False),
     "adaptive_max_pool1d": _adaptive(Maximum, line=True),
     "adaptive_max_pool2d": _adaptive(Maximum, line=False),
-    "mean": _over_axes(Average),
-    "amax": _over_axes(Maximum),
+    "mean": _mean,
+    "sum": _sum,
+    "amax": _largest,
     "pad": _pad,
 }
