@@ -80,7 +80,7 @@ def _recipe(final_sparsity: float, clusters: int) -> Recipe:
 _STRIDED = Teacher("strided", 32, 2, 16)
 _FULL = Teacher("full", 32, 1, 12)
 STUDENTS = (
-    Student("width 10, 86%, 8 clusters", (_STRIDED,), 10, 80, 0.015, "none", _recipe(0.86, 8)),
+    Student("width 10, 86%, 8 clusters", (_STRIDED,), 10, 50, 0.015, "none", _recipe(0.86, 8)),
     Student("width 20, 81%, 8 clusters", (_STRIDED, _FULL), 20, 80, 0.01, "flip-shift", _recipe(0.81, 8)),
 )
 
