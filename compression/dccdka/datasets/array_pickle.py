@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from dccdka.function_reference import in_one_line
 
-# CIFAR-100's training batch, the largest that there is, takes some 250,000; more would only fill the memory.
-_MOST_OPERATIONS = 4_000_000
+# CIFAR-100's training batch, the largest that there is, takes some 250,000. An operation may be a byte of the file that
+# makes an object of a hundred: more of them would only fill the memory.
+_MOST_OPERATIONS = 1_000_000
 
 
 class PickleRefused(Exception):
@@ -53,7 +54,8 @@ _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 def read_array_pickle(data: bytes) -> dict[bytes, Any]:
     """The dictionary in a pickle; its values are bytes, int, bool, None, tuple, list, dict and uint8 arrays.
 
-    Raises PickleRefused naming what no such pickle has: an opcode, a function or class, or a damaged end.
+    The arrays cannot be written to: each is a view of a string of the pickle. Raises PickleRefused naming what no such
+    pickle has: an opcode, a function or class, or a damaged end.
     """
     machine = _Machine()
     try:
@@ -178,7 +180,8 @@ def _give_state(target: Any, state: Any) -> None:
         case (1, tuple(shape), _UnsignedBytes(), bool() | 0 | 1 as fortran, bytes(pixels)) if _is_shape(shape):
             if math.prod(shape) != len(pixels):
                 raise PickleRefused(f"its array of shape {list(shape)} has {len(pixels)} bytes")
-            target.content = np.frombuffer(pixels, np.uint8).reshape(shape, order="F" if fortran else "C").copy()
+            # No copy: the same string may be recalled for any number of arrays.
+            target.content = np.frombuffer(pixels, np.uint8).reshape(shape, order="F" if fortran else "C")
         case _:
             raise PickleRefused("the state of its array is none that numpy writes for uint8")
 

@@ -104,4 +104,4 @@ def _read_python(path: Path, data: bytes, version: CifarVersion) -> tuple[NDArra
         )
     if len(labels) != len(pixels):
         raise DatasetError(f"{path}: {len(labels)} labels for {len(pixels)} images; unpack the published file again")
-    return pixels, np.array(labels, np.int64)
+    return pixels.copy(), np.array(labels, np.int64)  # the pickle's own cannot be written to
