@@ -25,8 +25,9 @@ _WRITE_AGAIN = "write it with numpy.savez(file, x_train=..., y_train=..., x_test
 def read_npz(path: Path) -> tuple[Split, Split]:
     """Training and test set: images uint8 [n, c, h, w]; the file may have them as [n, h, w] or [n, h, w, c] too.
 
-    Images of 4 dimensions whose last is 1 or 3 and whose second is neither have the channels last. Labels may be
-    [n, 1]. Objects, which are pickles, are refused. Raises DatasetError naming the file and the array.
+    Images of 4 dimensions whose last is 1 or 3 and whose second is neither have the channels last; what looks like 2 or
+    4 channels at the end is refused. Labels may be [n, 1]. Objects, which are pickles, are refused. Raises DatasetError
+    naming the file and the array.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -40,7 +41,9 @@ def read_npz(path: Path) -> tuple[Split, Split]:
         raise
     except Exception as error:  # on damaged files zipfile, zlib and NumPy's parser of headers raise all sorts
         raise DatasetError(f"{path}: cannot be read ({in_one_line(error)}); {_WRITE_AGAIN}") from error
-    training, test = (Split(_channels_first(arrays[i]), _in_one_dimension(arrays[i + 1])) for i in (0, 2))
+    training, test = (
+        Split(_channels_first(arrays[i], f"{path}: {names[i]}"), _in_one_dimension(arrays[i + 1])) for i in (0, 2)
+    )
     return training, test
 
 
@@ -61,9 +64,18 @@ def _read_array(archive: zipfile.ZipFile, name: str, path: Path) -> NDArray[Any]
     return array
 
 
-def _channels_first(images: NDArray[Any]) -> NDArray[Any]:
-    if images.ndim == 4 and images.shape[3] in (1, 3) and images.shape[1] not in (1, 3):
+def _channels_first(images: NDArray[Any], source: str) -> NDArray[Any]:
+    if images.ndim != 4 or images.shape[1] in (1, 3):
+        return images
+    _, second, third, last = images.shape
+    if last in (1, 3):
         return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+    if last in (2, 4) and last < min(second, third):
+        raise DatasetError(
+            f"{source}: has the shape {list(images.shape)}, as if {last} channels came last, and only 1 or 3 are taken "
+            f"for that; write the images as [n, c, h, w], here [n, {last}, {second}, {third}] (if they are {second} "
+            f"channels of {third} x {last} pixels, load them by a module:function)"
+        )
     return images
 
 

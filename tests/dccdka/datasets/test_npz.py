@@ -50,6 +50,18 @@ def test_channels_last_and_labels_in_a_column_are_understood(tmp_path: Path) -> 
     assert np.array_equal(dataset.test.images, content["x_test"].transpose(0, 3, 1, 2))
 
 
+@pytest.mark.parametrize("channels", [2, 4])
+def test_2_or_4_channels_that_come_last_are_refused_and_not_taken_for_the_width(tmp_path: Path, channels: int) -> None:
+    spec = write(tmp_path / "a.npz", arrays((5, 6, channels)))
+    with pytest.raises(DatasetError, match=rf"{spec}: x_train: has the shape .* \[n, {channels}, 5, 6\]"):
+        load_dataset(spec, validation=4)
+
+
+@pytest.mark.parametrize("images", [(4, 5, 6), (3, 5, 4), (1, 8, 2), (5, 4, 4), (8, 2, 2)])
+def test_channels_that_come_second_are_taken_as_they_are(tmp_path: Path, images: tuple[int, int, int]) -> None:
+    assert load_dataset(write(tmp_path / "a.npz", arrays(images)), validation=4).image_shape == images
+
+
 def test_images_without_channels_have_one(tmp_path: Path) -> None:
     assert load_dataset(write(tmp_path / "a.npz", arrays((5, 6))), validation=4).image_shape == (1, 5, 6)
 
