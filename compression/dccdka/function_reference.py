@@ -20,7 +20,7 @@ def call_function(reference: str, **arguments: object) -> Any:
     function = import_function(reference)
     try:
         return function(**arguments)
-    except Exception as error:  # a user's own code: whatever it raises is its fault, and told as such
+    except (Exception, SystemExit) as error:  # a user's own code: whatever it raises is its fault, and told as such
         names = ", ".join(arguments) or "no arguments"
         raise FunctionReferenceError(f"{reference!r}: called with {names}, raises {in_one_line(error)}") from error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -96,10 +97,11 @@ def _checked(split: Split, source: str) -> Split:
         raise DatasetError(f"{source}: labels must be integers [n], got {labels.dtype} {list(labels.shape)}")
     if len(labels) != len(images):
         raise DatasetError(f"{source}: {len(images)} images but {len(labels)} labels")
-    labels = labels.astype(np.int64)
     if labels.min() < 0:
         raise DatasetError(f"{source}: labels must be 0 or more, got {labels.min()}")
-    return Split(np.ascontiguousarray(images), labels)
+    if labels.max() > np.iinfo(np.int64).max:
+        raise DatasetError(f"{source}: label {labels.max()} for {len(images)} images; number the classes 0, 1, 2, ...")
+    return Split(np.ascontiguousarray(images), labels.astype(np.int64))
 
 
 def _hash(*splits: Split) -> str:
@@ -131,6 +133,13 @@ def held_out_subjects(subjects: NDArray[np.int64], count: int, seed: int) -> NDA
     return np.flatnonzero(np.isin(subjects, drawn[order[:enough]]))
 
 
+def require_whole_numbers(validation: object, seed: object) -> None:
+    """Raises DatasetError for a number of validation images or a seed that is none."""
+    for name, value, least in (("validation", validation, 1), ("seed", seed, 0)):
+        if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+            raise DatasetError(f"{name}: must be a whole number, {least} or more, got {value!r}")
+
+
 def make_dataset(
     name: str,
     training: Split,
@@ -144,9 +153,10 @@ def make_dataset(
 ) -> Dataset:
     """Check two sets in memory and split `validation` images, drawn by seed, off the training set.
 
-    Raises DatasetError, which names the source.
+    Raises DatasetError, which names the source, or the argument.
     With subjects [n] of the training images, whole subjects are drawn, until there are at least `validation` images.
     """
+    require_whole_numbers(validation, seed)
     training, test = _checked(training, training_source), _checked(test, test_source)
     if test.images.shape[1:] != training.images.shape[1:]:
         raise DatasetError(
@@ -194,7 +204,7 @@ def _validation_images(
     seed: int,
 ) -> NDArray[np.int64]:
     count = len(labels)
-    if not 0 < validation <= count - classes:
+    if validation > count - classes:
         raise DatasetError(
             f"{source}: cannot split {validation} validation images off {count} and leave each of {classes} classes an "
             "image to train on; choose another number for validation"

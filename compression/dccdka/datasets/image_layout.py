@@ -7,8 +7,9 @@ Sources: ImageNet (Russakovsky et al., arXiv:1409.0575) as training code unpacks
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 
 from dccdka.datasets.dataset import DatasetError
@@ -74,15 +75,27 @@ def layout_of(options: ImageOptions) -> Layout:
         raise DatasetError(f"split: {options.split!r} is not known; there are {BY_IMAGE} and {SUBJECT_DISJOINT}")
     if options.channels not in (None, 1, 3):
         raise DatasetError(f"channels: must be 1 (grey) or 3 (colour), is {options.channels}")
-    if options.size is not None and not all(1 <= length <= 65_535 for length in options.size):
-        raise DatasetError(f"size: must be [h, w] in pixels from 1 to 65535, is {list(options.size)}")
-    if options.test_share is not None and not 0 < options.test_share < 1:
-        raise DatasetError(f"test_share: must lie between 0 and 1, is {options.test_share:g}")
+    if options.size is not None and not _is_size(options.size):
+        raise DatasetError(f"size: must be [h, w] in pixels from 1 to 65535, is {options.size!r}")
+    if options.test_share is not None and not _is_share(options.test_share):
+        raise DatasetError(f"test_share: must lie between 0 and 1, is {options.test_share!r}")
     if options.layout is not None:
         return LAYOUTS[options.layout]
     if options.class_from is not None:
         return Layout(options.class_from, None, 3)
     return LAYOUTS["folders"]
+
+
+def _is_size(given: object) -> bool:
+    return (
+        isinstance(given, Sequence)
+        and len(given) == 2
+        and all(isinstance(length, Integral) and 1 <= int(length) <= 65_535 for length in given)
+    )
+
+
+def _is_share(given: object) -> bool:
+    return isinstance(given, int | float) and 0 < given < 1
 
 
 def reader_of(pattern: str, option: str) -> Callable[[str, Path], str]:
@@ -93,7 +106,7 @@ def reader_of(pattern: str, option: str) -> Callable[[str, Path], str]:
     """
     try:
         expression = re.compile(pattern)
-    except (re.error, RecursionError, OverflowError) as error:
+    except (re.error, RecursionError, OverflowError, TypeError) as error:
         raise DatasetError(f"{option}: {pattern!r} is no regular expression ({error})") from error
     if not expression.groupindex:
         raise DatasetError(f"{option}: {pattern!r} has no named group; write (?P<name>...) around what names the class")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dccdka.datasets.cifar import CIFAR_VERSIONS, CifarVersion, read_cifar
-from dccdka.datasets.dataset import Dataset, DatasetError, Split, make_dataset
+from dccdka.datasets.dataset import Dataset, DatasetError, Split, make_dataset, require_whole_numbers
 from dccdka.datasets.fashion_mnist import fashion_mnist_folder
 from dccdka.datasets.idx import find_idx_file, read_idx_pair
 from dccdka.datasets.image_folder import load_image_folder
@@ -30,6 +30,7 @@ def load_dataset(
     images.class_from, a folder is one of image files (image_folder.py); those options are for such folders only.
     Raises DatasetError.
     """
+    require_whole_numbers(validation, seed)
     spec = str(spec)
     if spec == "fashion-mnist":
         _refuse_options(images, spec)

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -82,6 +83,28 @@ def test_more_validation_images_than_there_are_is_refused(tmp_path: Path) -> Non
         load_dataset(str(write_folder(tmp_path)), validation=30)
 
 
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ({"validation": 2.5}, "validation: must be a whole number, 1 or more, got 2.5"),
+        ({"validation": "20"}, "validation: must be a whole number, 1 or more, got '20'"),
+        ({"validation": 0}, "validation: must be a whole number, 1 or more, got 0"),
+        ({"seed": -1}, "seed: must be a whole number, 0 or more, got -1"),
+        ({"seed": None}, "seed: must be a whole number, 0 or more, got None"),
+    ],
+)
+def test_what_is_no_number_of_images_and_no_seed_is_refused_before_anything_is_read(
+    argument: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(DatasetError, match=message):
+        load_dataset("no/such/folder", **argument)
+
+
+def test_numpy_s_whole_numbers_are_numbers_too(tmp_path: Path) -> None:
+    dataset = load_dataset(str(write_folder(tmp_path)), validation=np.int64(6), seed=np.uint8(1))  # type: ignore[arg-type]
+    assert len(dataset.validation.labels) == 6
+
+
 @pytest.mark.parametrize("spec", ["fashion-mnst", "no/such/folder", "x" * 5000, "x/" * 5000])
 def test_an_unknown_data_set_names_the_choices(spec: str) -> None:
     with pytest.raises(DatasetError, match=f"data set '{spec}': no such folder"):
@@ -106,6 +129,8 @@ def three():
     return good()[:3]
 def raises():
     raise FileNotFoundError("no images.npy")
+def exits():
+    raise SystemExit(3)
 def takes_arguments(folder):
     return good()
 def ragged():
@@ -150,11 +175,12 @@ def test_a_function_in_the_current_folder_gives_a_data_set(users_module: str) ->
         ("three", "must return .* returned a tuple of 3"),
         ("a_list", "must return .* returned list"),
         ("raises", "called with no arguments, raises FileNotFoundError: no images.npy"),
+        ("exits", "called with no arguments, raises SystemExit: 3"),
         ("takes_arguments", "raises TypeError: .*missing 1 required positional argument"),
         ("ragged", "training part: images cannot be read as an array: ValueError"),
         ("ragged_labels", "test part: labels cannot be read as an array: ValueError"),
         ("huge_label", "training part: label 1000000000000000 for 20 images"),
-        ("wrapping_label", "training part: labels must be 0 or more, got -1"),
+        ("wrapping_label", "training part: label 18446744073709551615 for 20 images; number the classes"),
         ("nothing", "has no function 'nothing'"),
     ],
 )
