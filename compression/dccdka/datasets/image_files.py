@@ -10,12 +10,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import BITSPERSAMPLE, TiffImageFile
 
 from dccdka.datasets.dataset import DatasetError
 from dccdka.datasets.memory import require_memory
 from dccdka.function_reference import in_one_line
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+# Images, too, which would be missed without a word if they were passed over like other files.
+_UNREAD = (".webp", ".gif", ".avif", ".heic", ".heif", ".jp2", ".jxl", ".pbm", ".pgm", ".ppm")
 _FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
 # Those of 8 bits a channel; Pillow would cut off, not scale, the values of the others.
 _MODES = {"1", "L", "LA", "P", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}
@@ -25,7 +29,7 @@ def find_images(folder: Path) -> list[str]:
     """The paths, relative to the folder and with /, of all image files below it, sorted.
 
     Symbolic links are followed; names that begin with a dot are passed over. Raises DatasetError naming what cannot be
-    read, or a link that leads back to a folder that it lies in.
+    read, an image in a format that is not, or a link that leads back to a folder that it lies in.
     """
     found: list[str] = []
     pending: list[tuple[Path, tuple[Path, ...]]] = [(folder, (folder.resolve(),))]
@@ -41,6 +45,11 @@ def find_images(folder: Path) -> list[str]:
                     pending.append((entry, (*lies_in, real)))
                 elif entry.suffix.lower() in SUFFIXES:
                     found.append(entry.relative_to(folder).as_posix())
+                elif entry.suffix.lower() in _UNREAD:
+                    raise DatasetError(
+                        f"{entry}: images of this format are not read, only {', '.join(SUFFIXES)}; convert it, or move "
+                        "it out of the folder"
+                    )
         except OSError as error:
             raise DatasetError(f"{here}: cannot be read ({error}); mend or remove it") from error
     return sorted(found)
@@ -77,7 +86,7 @@ def read_images(
 
 def _decoded(image: Image.Image, path: Path, channels: int, size: tuple[int, int], resize: bool) -> NDArray[np.uint8]:
     height, width = size
-    if image.mode not in _MODES:
+    if image.mode not in _MODES or _has_wide_colours(image):
         raise DatasetError(f"{path}: its pixels ({image.mode}) have more than 8 bits a channel; convert it to 8")
     if resize:
         # A JPEG is decoded at the smallest of its scales that is still twice what is wanted: several times faster.
@@ -91,6 +100,13 @@ def _decoded(image: Image.Image, path: Path, channels: int, size: tuple[int, int
     if converted.size != (width, height):
         converted = converted.resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(converted).reshape(height, width, channels).transpose(2, 0, 1)
+
+
+def _has_wide_colours(image: Image.Image) -> bool:
+    """Whether its channels have more than 8 bits, though Pillow's mode has 8: it cuts off what colours have beyond."""
+    if isinstance(image, PngImageFile):
+        return any(";16" in str(tile.args) for tile in image.tile)
+    return isinstance(image, TiffImageFile) and max(image.tag_v2.get(BITSPERSAMPLE, (1,))) > 8
 
 
 @contextmanager

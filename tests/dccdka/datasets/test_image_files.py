@@ -92,14 +92,14 @@ def test_a_changed_byte_is_read_or_refused_by_the_file_s_name(
         assert str(path) in str(error)
 
 
-def png_of(width: int, height: int) -> bytes:
-    """A PNG that claims a size and has the pixels of none."""
+def png_of(width: int, height: int, pixels: bytes = b"", bits: int = 8) -> bytes:
+    """A PNG of three channels that claims a size; pixels are its rows, each after a zero."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
-    header = struct.pack(">2I5B", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    header = struct.pack(">2I5B", width, height, bits, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(pixels)) + chunk(b"IEND", b"")
 
 
 @pytest.mark.parametrize("side", [10_000, 60_000])
@@ -115,6 +115,52 @@ def test_more_than_8_bits_a_channel_are_refused_not_cut_off(tmp_path: Path) -> N
     Image.fromarray(np.full((4, 4), 40_000, np.uint16)).save(path)
     with pytest.raises(DatasetError, match=rf"{path}: its pixels \(I;16\) have more than 8 bits"):
         read_one(path)
+
+
+def tiff_of(bits: int, planar: int) -> bytes:
+    """A TIFF (revision 6.0, June 1992) of 2 x 2 pixels, 3 channels: planar 1 has them together, 2 in three planes."""
+    data_at, bits_at, strips_at = 200, 300, 310
+    strip = 4 * bits // 8
+    strips = [strip] * 3 if planar == 2 else [3 * strip]
+    offsets = [data_at + sum(strips[:n]) for n in range(len(strips))]
+    tags = [(256, 1, 2), (257, 1, 2), (258, 3, bits_at), (259, 1, 1), (262, 1, 2)]
+    tags += [(273, len(strips), offsets[0] if planar == 1 else strips_at), (277, 1, 3), (278, 1, 2)]
+    tags += [(279, len(strips), strips[0] if planar == 1 else strips_at + 12), (284, 1, planar)]
+    entries = [struct.pack("<HHII", tag, 4 if tag in (273, 279) else 3, *rest) for tag, *rest in tags]
+    head = b"II*\x00" + struct.pack("<IH", 8, len(entries)) + b"".join(entries) + bytes(4)
+    content = bytearray(400)
+    content[: len(head)] = head
+    struct.pack_into("<3H", content, bits_at, *[bits] * 3)
+    struct.pack_into(f"<{2 * len(strips)}I", content, strips_at, *offsets, *strips)
+    return bytes(content)
+
+
+@pytest.mark.parametrize("planar", [1, 2])
+def test_a_tiff_of_16_bits_a_colour_is_refused_and_one_of_8_is_read(tmp_path: Path, planar: int) -> None:
+    path = tmp_path / "a.tif"
+    path.write_bytes(tiff_of(8, planar))
+    assert read_one(path).shape == (3, 2, 2)
+    path.write_bytes(tiff_of(16, planar))
+    with pytest.raises(DatasetError, match=rf"{path}: its pixels \(RGB\) have more than 8 bits"):
+        read_one(path)
+
+
+def test_a_png_of_16_bits_a_colour_is_refused_and_one_of_8_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(png_of(2, 2, 2 * bytes(1 + 2 * 3)))
+    assert read_one(path).shape == (3, 2, 2)
+    path.write_bytes(png_of(2, 2, 2 * bytes(1 + 2 * 6), bits=16))
+    with pytest.raises(DatasetError, match=rf"{path}: its pixels \(RGB\) have more than 8 bits"):
+        read_one(path)
+
+
+@pytest.mark.parametrize(("suffix", "size"), [("jpg", (4, 6)), ("png", (4, 6)), ("tif", (6, 4))])
+def test_only_a_tiff_is_turned_as_its_orientation_says(tmp_path: Path, suffix: str, size: tuple[int, int]) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a quarter turn
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(np.zeros((4, 6, 3), np.uint8)).save(path, exif=exif)
+    assert read_one(path).shape == (3, *size)
 
 
 def test_a_file_of_another_kind_is_refused_whatever_its_name(tmp_path: Path) -> None:
@@ -139,10 +185,19 @@ def test_the_free_memory_is_this_machine_s() -> None:
 
 
 def test_images_are_found_below_a_folder_by_their_suffix_in_order(tmp_path: Path) -> None:
-    for name in ("b/2.JPG", "b/10.png", "a.tiff", "b/c/d.bmp", "notes.txt", ".hidden.png", ".cache/e.png", "b/x.gif"):
+    for name in ("b/2.JPG", "b/10.png", "a.tiff", "b/c/d.bmp", "notes.txt", ".hidden.png", ".cache/e.png", "b/x.csv"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     assert find_images(tmp_path) == ["a.tiff", "b/10.png", "b/2.JPG", "b/c/d.bmp"]
+
+
+@pytest.mark.parametrize("name", ["b/x.webp", "b/X.GIF", "b/x.pgm"])
+def test_an_image_in_a_format_that_is_not_read_is_refused_and_not_passed_over(tmp_path: Path, name: str) -> None:
+    (tmp_path / "b").mkdir()
+    for present in ("b/1.png", name):
+        (tmp_path / present).touch()
+    with pytest.raises(DatasetError, match=rf"{tmp_path / name}: images of this format are not read, only \.png"):
+        find_images(tmp_path)
 
 
 def test_links_are_followed_but_never_in_circles(tmp_path: Path) -> None:
