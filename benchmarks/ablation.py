@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.arguments import at_least, positive, positive_number, writable_folder
 from benchmarks.markdown import table
 from dccdka.datasets import Dataset, load_dataset
 from dccdka.lowering import lower
@@ -261,14 +262,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="examples:\n"
         "  python -m benchmarks.ablation                       the whole table\n"
-        "  python -m benchmarks.ablation --epochs 2 --only collaborative sequence\n"
+        "  python -m benchmarks.ablation --epochs 4 --only collaborative sequence\n"
         "  python -m benchmarks.ablation --json > ablation.json",
     )
     parser.add_argument("--epochs", type=int, default=8, help="of every variant, a multiple of 4 (default: 8)")
-    parser.add_argument("--learning-rate", type=float, default=0.02, help="Adam's at the peak (default: 0.02)")
-    parser.add_argument("--batch-size", type=int, default=128)
-    parser.add_argument("--workers", type=int, default=2, help="trainings at once, one thread each (default: 2)")
-    parser.add_argument("--folder", type=Path, default=Path("build/benchmarks"), help="for logits and results")
+    parser.add_argument("--learning-rate", type=positive_number, default=0.02, help="Adam's at the peak (%(default)s)")
+    parser.add_argument("--batch-size", type=at_least(2), default=128)
+    parser.add_argument("--workers", type=positive, default=2, help="trainings at once, one thread each (default: 2)")
+    parser.add_argument("--folder", type=writable_folder, default="build/benchmarks", help="for logits and results")
     parser.add_argument("--only", nargs="+", metavar="VARIANT", help="rows to run")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args(arguments)
@@ -278,7 +279,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name in options.only or ():
         if name not in names:
             parser.error(f"--only: there is no variant {name!r}; there are: {'; '.join(names)}")
-    options.folder.mkdir(parents=True, exist_ok=True)
     settings = Settings(options.folder, options.epochs, options.learning_rate, options.batch_size)
     chosen = [variant for variant in VARIANTS if options.only is None or variant.name in options.only]
     try:

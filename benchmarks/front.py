@@ -22,6 +22,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
+from benchmarks.arguments import positive, writable_folder
 from benchmarks.markdown import table
 from dccdka.augmentation import Augmentation
 from dccdka.datasets import Dataset, load_dataset
@@ -240,10 +241,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "  python -m benchmarks.front --epochs 4       a quick look\n"
         "  python -m benchmarks.front --json",
     )
-    parser.add_argument("--epochs", type=int, help="of every student, instead of its own")
+    parser.add_argument("--epochs", type=positive, help="of every student, instead of its own")
     parser.add_argument("--only", nargs="+", metavar="STUDENT", help="students to train")
-    parser.add_argument("--workers", type=int, default=2, help="trainings at once, one thread each (default: 2)")
-    parser.add_argument("--folder", type=Path, default=Path("build/benchmarks"), help="for what is trained")
+    parser.add_argument("--workers", type=positive, default=2, help="trainings at once, one thread each (default: 2)")
+    parser.add_argument("--folder", type=writable_folder, default="build/benchmarks", help="for what is trained")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args(arguments)
     names = [student.name for student in STUDENTS]
@@ -252,10 +253,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             parser.error(f"--only: there is no student {name!r}; there are: {'; '.join(names)}")
     students = [student for student in STUDENTS if options.only is None or student.name in options.only]
     if options.epochs is not None:
-        if options.epochs < 1:
-            parser.error(f"--epochs: must be at least 1, got {options.epochs}")
         students = [replace(student, epochs=options.epochs) for student in students]
-    options.folder.mkdir(parents=True, exist_ok=True)
     try:
         results = run(students, options.folder, options.workers)
     except KeyboardInterrupt:

@@ -21,6 +21,7 @@ from torch import nn
 from torch.func import functional_call, stack_module_state
 from torch.nn import functional as F
 
+from benchmarks.arguments import at_least, device, positive
 from benchmarks.markdown import table
 from dccdka.datasets import Dataset, Split
 from dccdka.datasets.dataset import make_dataset
@@ -29,7 +30,7 @@ from dccdka.recipe import Recipe
 from dccdka.stacked import compress_stacked
 from dccdka.stacked.network import stack_network
 from dccdka.training import compress
-from dccdka.training_config import TrainingConfig, resolve_device
+from dccdka.training_config import TrainingConfig
 
 IMAGE_SHAPE, CLASSES = (1, 28, 28), 10
 # Of N candidates one by one, so many are trained: they all take the same time.
@@ -150,20 +151,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
         epilog="examples:\n  python -m benchmarks.stacked\n"
         "  python -m benchmarks.stacked --width 8 --batch 128 --json\n  python -m benchmarks.stacked --passes 8",
     )
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: the GPU if any")
-    parser.add_argument("--width", type=int, default=Setting.width, help="channels of the first layer (%(default)s)")
-    parser.add_argument("--batch", type=int, default=Setting.batch, help="images of a batch (%(default)s)")
-    parser.add_argument("--steps", type=int, default=Setting.steps, help="optimiser steps (%(default)s)")
-    parser.add_argument("--counts", type=int, nargs="+", help="numbers of candidates (1 8 32 128)")
-    parser.add_argument("--repeats", type=int, default=3, help="runs of which the fastest counts (%(default)s)")
-    parser.add_argument("--threads", type=int, default=1, help="torch's threads on the CPU (%(default)s)")
+    parser.add_argument("--device", type=device, default="auto", help="cpu, cuda or auto, the GPU if any (%(default)s)")
     parser.add_argument(
-        "--passes", type=int, metavar="N", help="instead, time forward and backward of N networks in three ways"
+        "--width", type=positive, default=Setting.width, help="channels of the first layer (%(default)s)"
+    )
+    parser.add_argument("--batch", type=at_least(2), default=Setting.batch, help="images of a batch (%(default)s)")
+    parser.add_argument("--steps", type=positive, default=Setting.steps, help="optimiser steps (%(default)s)")
+    parser.add_argument("--counts", type=positive, nargs="+", help="numbers of candidates (1 8 32 128)")
+    parser.add_argument("--repeats", type=positive, default=3, help="runs of which the fastest counts (%(default)s)")
+    parser.add_argument("--threads", type=positive, default=1, help="torch's threads on the CPU (%(default)s)")
+    parser.add_argument(
+        "--passes", type=positive, metavar="N", help="instead, time forward and backward of N networks in three ways"
     )
     parser.add_argument("--json", action="store_true", help="one line of JSON instead of a table")
     options = parser.parse_args(arguments)
+    if options.passes is None and options.steps * options.batch < CLASSES:
+        parser.error(
+            f"--steps: {options.steps} of {options.batch} images show fewer than one of each of {CLASSES} classes; "
+            "give more"
+        )
     torch.set_num_threads(options.threads)
-    setting = Setting(resolve_device(options.device).type, options.width, options.batch, options.steps)
+    setting = Setting(options.device, options.width, options.batch, options.steps)
     if options.passes is not None:
         times = pass_times(setting, options.passes, options.repeats)
         rows = [[way, f"{milliseconds:.1f}"] for way, milliseconds in times.items()]

@@ -28,12 +28,12 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks import stacked
+from benchmarks.arguments import device, positive
 from benchmarks.markdown import table
 from dccdka.collaborative import Collaboration
 from dccdka.distillation import distillation_loss
 from dccdka.models import build_model
 from dccdka.recipe import Recipe
-from dccdka.training_config import resolve_device
 
 IMAGE_SHAPE, CLASSES = (1, 28, 28), 10
 RECIPE = Recipe(temperature=4, final_sparsity=0.75, clusters=16, bits=4)
@@ -233,20 +233,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
         epilog="examples:\n  python -m benchmarks.training\n  python -m benchmarks.training --json --no-stacked\n"
         "  python -m benchmarks.training --device cuda --width 32 --batch 256",
     )
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: the GPU if any")
-    parser.add_argument("--width", type=int, default=Setting.width, help="channels of the first layer (%(default)s)")
-    parser.add_argument("--batch", type=int, default=Setting.batch, help="images of a batch (%(default)s)")
-    parser.add_argument("--repeats", type=int, default=Setting.repeats, help="the fastest counts (%(default)s)")
-    parser.add_argument("--threads", type=int, default=Setting.threads, help="torch's on the CPU (%(default)s)")
+    parser.add_argument("--device", type=device, default="auto", help="cpu, cuda or auto, the GPU if any (%(default)s)")
+    parser.add_argument(
+        "--width", type=positive, default=Setting.width, help="channels of the first layer (%(default)s)"
+    )
+    parser.add_argument("--batch", type=positive, default=Setting.batch, help="images of a batch (%(default)s)")
+    parser.add_argument("--repeats", type=positive, default=Setting.repeats, help="the fastest counts (%(default)s)")
+    parser.add_argument("--threads", type=positive, default=Setting.threads, help="torch's on the CPU (%(default)s)")
     parser.add_argument("--no-stacked", action="store_true", help="leave stacked_ratio out, which takes minutes")
     parser.add_argument("--json", action="store_true", help="one line of JSON instead of tables")
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
-    device = resolve_device(options.device).type
-    setting = Setting(device, options.width, options.batch, options.repeats, options.threads)
+    setting = Setting(options.device, options.width, options.batch, options.repeats, options.threads)
     report = measure(setting)
     if not options.no_stacked:
-        ratios = stacked.stacked_ratios(stacked.Setting(device), stacked.COUNTS)
+        ratios = stacked.stacked_ratios(stacked.Setting(options.device), stacked.COUNTS)
         report["stacked_ratio"] = {str(r.candidates): r.ratio for r in ratios}
     if options.json:
         print(json.dumps(report))

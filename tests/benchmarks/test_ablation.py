@@ -54,8 +54,13 @@ def test_results_of_other_epochs_do_not_count(settings: Settings, monkeypatch: p
     [(["--epochs", "6"], "multiple of 4"), (["--only", "nonsense"], "no variant 'nonsense'; there are: dense float")],
 )
 def test_wrong_arguments_are_told_before_any_work(
-    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit):
         ablation.main(arguments)
     assert message in capsys.readouterr().err
