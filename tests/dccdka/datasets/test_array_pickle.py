@@ -142,7 +142,8 @@ def test_a_changed_byte_is_read_or_refused_and_nothing_is_imported(position: int
         assert isinstance(read_array_pickle(bytes(data)), dict)
     except PickleRefused as refused:
         assert str(refused)
-    assert set(sys.modules) == modules
+    # A codec that Python's own reader of texts loads is no import of the pickle's.
+    assert not {name for name in set(sys.modules) - modules if not name.startswith("encodings.")}
     assert time.monotonic() - began < 5
 
 
