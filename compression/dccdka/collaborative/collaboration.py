@@ -10,6 +10,7 @@ from torch.nn.utils import parametrize
 
 from dccdka.collaborative.filters import filter_structure
 from dccdka.collaborative.layers import CompressedLayer, compressed_layers
+from dccdka.collaborative.notes import departure, sentences, too_few_for_clusters
 from dccdka.collaborative.pruner import FilterPruner, GlobalPruner, GroupedLayer, LayerPruner, Pruner
 from dccdka.collaborative.result import CompressedModel, LayerCodes
 from dccdka.collaborative.weights import WeightGroup
@@ -28,9 +29,8 @@ class Collaboration:
     noise of its own. `finalize` after the last. In eval mode the weights are at any time what `finalize` would make of
     them, except for steps that the schedule has not reached. A layer whose weight is frozen is compressed as it is.
 
-    notes: where the recipe cannot be followed to the letter, a sentence for each layer. Raises RecipeError when a rule
-    matches no layer, when there is no layer or the weight of one is not its own, and when filters are to be pruned of a
-    network that torch.fx cannot trace, and when there are no steps.
+    Raises RecipeError when a rule matches no layer, when there is no layer or the weight of one is not its own, when
+    filters are to be pruned of a network that torch.fx cannot trace, and when there are no steps.
     """
 
     def __init__(self, model: nn.Module, recipe: Recipe, steps: int) -> None:
@@ -39,7 +39,7 @@ class Collaboration:
         self.model = model
         self.recipe = recipe
         self.timeline = Timeline.of(recipe.schedule, steps)
-        self.notes: tuple[str, ...] = ()
+        self._told: dict[str, str] = {}
         self._fully_pruned = False
         self._finalized = False
         compressed = compressed_layers(model, recipe)
@@ -59,6 +59,11 @@ class Collaboration:
             for position, layer in enumerate(layers)
         }
         self.layers = [places[layer.name] for layer in compressed]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Where the recipe cannot be followed to the letter, as far as is known yet: at most a sentence for a layer."""
+        return sentences(self.model, self._told)
 
     @property
     def clustered(self) -> bool:
@@ -94,8 +99,10 @@ class Collaboration:
             self._begin_clustering()
         self._require_finite()
         self._finalized = True
-        self._note_unfilled_clusters()
         layers = {layer.name: self._plain(layer) for layer in self.layers}
+        for layer in self.layers:
+            live = int(layer.mask.count_nonzero())
+            self._tell(layer.name, departure(layers[layer.name], layer.layer.settings, live))
         self._pruner.finalize()
         return CompressedModel(self.model.eval(), layers, self.recipe, self.notes)
 
@@ -130,7 +137,7 @@ class Collaboration:
             return GlobalPruner(self.recipe.final_sparsity)
         structure = filter_structure(self.model)
         for name in structure.fixed:
-            self._note(name, "keeps all its filters: its channels cannot be removed from what reads them")
+            self._tell(name, "keeps all its filters: its channels cannot be removed from what reads them")
         return FilterPruner(self.model, structure)
 
     def _clusters(self, layer: CompressedLayer) -> int:
@@ -139,19 +146,8 @@ class Collaboration:
         weights = layer.module.weight.numel()
         if self.recipe.pruning == "layer":
             weights -= pruned_count(layer.settings.final_sparsity, weights)
-            self._note_if_too_few(layer, weights)
+            self._tell(layer.name, too_few_for_clusters(layer.settings, weights))
         return min(asked, weights + 1)
-
-    def _note_unfilled_clusters(self) -> None:
-        # How much each layer loses is known only now where a layer's share is not its own.
-        if self.recipe.pruning != "layer":
-            for layer in self.layers:
-                self._note_if_too_few(layer.layer, int(layer.mask.count_nonzero()))
-
-    def _note_if_too_few(self, layer: CompressedLayer, live: int) -> None:
-        asked = layer.settings.clusters
-        if asked is not None and asked > live + 1:
-            self._note(layer.name, f"its {live} live weights are too few for {asked} clusters; has {live + 1}")
 
     def _require_finite(self) -> None:
         for layer in self.layers:
@@ -165,8 +161,9 @@ class Collaboration:
         if self._finalized:
             raise RuntimeError("the compression was finalized: its model is plain; begin another Collaboration for it")
 
-    def _note(self, layer: str, text: str) -> None:
-        self.notes = (*self.notes, f"layer {layer}: {text}")
+    def _tell(self, layer: str, what: str | None) -> None:
+        if what is not None:
+            self._told.setdefault(layer, what)
 
     def _prune(self, step: int) -> None:
         """Weights masked before may live again until pruning ends; then the masks stay."""

@@ -33,7 +33,7 @@ class CompressedModel:
     """A network whose weights are codes.
 
     module: plain and in eval mode. layers: the codes of every convolution and linear layer, by module name. notes:
-    where the recipe could not be followed to the letter, a sentence for each layer.
+    where the recipe could not be followed to the letter, at most a sentence for a layer.
     """
 
     module: nn.Module

@@ -39,6 +39,7 @@ def worst_case(model: nn.Module, recipe: Recipe, seed: int = 0) -> CompressedMod
     collaboration = Collaboration(_copied(model).cpu(), _without_clusters(recipe), steps=1)
     collaboration.prune_fully()
     masks = {layer.name: layer.mask.numpy().astype(bool) for layer in collaboration.layers}
+    notes = collaboration.notes  # what finalize adds is of codes that are replaced
     compressed = collaboration.finalize()
     generator = np.random.default_rng(seed)
     layers = {}
@@ -46,7 +47,7 @@ def worst_case(model: nn.Module, recipe: Recipe, seed: int = 0) -> CompressedMod
         codes = _worst_case_codes(masks[layer.name], settings[layer.name], generator)
         layers[layer.name] = codes
         layer.layer.module.weight.copy_(torch.from_numpy(codes.weights()))
-    return CompressedModel(compressed.module, layers, recipe, compressed.notes)
+    return CompressedModel(compressed.module, layers, recipe, notes)
 
 
 def _copied(model: nn.Module) -> nn.Module:

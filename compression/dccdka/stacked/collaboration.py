@@ -8,7 +8,9 @@ from collections.abc import Sequence
 import torch
 from torch import fx, nn
 
-from dccdka.collaborative import Collaboration, CompressedModel, LayerCodes, compressible_layers
+from dccdka.collaborative import CompressedModel, LayerCodes
+from dccdka.collaborative.layers import compressed_layers
+from dccdka.collaborative.notes import departure, sentences
 from dccdka.quantization import quantize, scale_and_zero_point
 from dccdka.recipe import Recipe
 from dccdka.schedule import Timeline
@@ -32,8 +34,6 @@ class StackedCollaboration:
         self._timelines = [Timeline.of(recipe.schedule, steps) for recipe in recipes]
         self._fully_pruned = [False] * len(recipes)
         self._begun = [False] * len(recipes)
-        # Where a recipe cannot be followed to the letter in one training, it cannot in a stack.
-        self._notes = [Collaboration(copy.deepcopy(model), recipe, steps).notes for recipe in recipes]
         self.clustering_begins = [timeline.clustering_begin for timeline in self._timelines]
 
     @torch.no_grad()
@@ -76,12 +76,15 @@ class StackedCollaboration:
     def result_of(self, candidate: int) -> CompressedModel:
         """The candidate after `finalize`."""
         module = self.module_of(candidate).eval()
-        codes = {}
-        layers = zip(compressible_layers(module), self.plans[candidate], strict=True)
-        for (name, layer), settings in layers:
-            codes[name] = _codes(layer.weight, settings.bits)
-            layer.weight.copy_(torch.from_numpy(codes[name].weights()))
-        return CompressedModel(module, codes, self.recipes[candidate], self._notes[candidate])
+        recipe = self.recipes[candidate]
+        codes, told = {}, {}
+        for layer, plan in zip(compressed_layers(module, recipe), self.plans[candidate], strict=True):
+            codes[layer.name] = _codes(layer.module.weight, plan.bits)
+            layer.module.weight.copy_(torch.from_numpy(codes[layer.name].weights()))
+            what = departure(codes[layer.name], layer.settings, plan.live(plan.final_sparsity))
+            if what is not None:
+                told[layer.name] = what
+        return CompressedModel(module, codes, recipe, sentences(module, told))
 
     def _prune(self, candidates: Sequence[int], step: int | None) -> None:
         """Choose masks for the sparsity of a step, None for the final one; what was masked may live again."""

@@ -78,7 +78,7 @@ def test_a_layer_too_small_for_its_clusters_has_fewer_and_says_so() -> None:
         "layer 1: its 27 live weights are too few for 64 clusters; has 28",
         "layer 4: its 27 live weights are too few for 64 clusters; has 28",
     )
-    assert post_training(network(), Recipe(4, 0.5, 2, 8)).notes == ()
+    assert post_training(network(), Recipe(4, 0.5, None, 8)).notes == ()
 
 
 def test_a_layer_that_global_pruning_leaves_too_small_for_its_clusters_says_so_too() -> None:

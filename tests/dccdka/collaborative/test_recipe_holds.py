@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 from torch.nn.utils import parametrize
 
 from dccdka.collaborative import Collaboration, post_training, worst_case
@@ -54,6 +55,27 @@ def recipes(draw: st.DrawFn) -> Recipe:
 @given(recipe=recipes(), seed=st.integers(0, 1000))
 def test_post_training_meets_the_recipe_on_every_layer(recipe: Recipe, seed: int) -> None:
     assert_holds(post_training(network(seed), recipe), recipe)
+
+
+@settings(max_examples=60)
+@given(
+    sizes=st.lists(st.integers(1, 40), min_size=1, max_size=4),
+    sparsity=st.floats(0, 0.99),
+    pruning=st.sampled_from(["layer", "global"]),
+)
+def test_what_is_pruned_is_exact_to_one_weight_for_every_layer_size(
+    sizes: list[int], sparsity: float, pruning: PruningMode
+) -> None:
+    model = nn.Sequential(*(nn.Linear(size, 3) for size in sizes))
+    collaboration = Collaboration(model, Recipe(4, sparsity, 4, 2, pruning=pruning), steps=1)
+    collaboration.prune_fully()
+    pruned = [zeros(layer.mask.numpy()) for layer in collaboration.layers]
+    weights = [3 * size for size in sizes]
+    if pruning == "layer":
+        assert pruned == [pruned_count(sparsity, count) for count in weights]
+    else:
+        assert sum(pruned) == min(pruned_count(sparsity, sum(weights)), sum(weights) - len(weights))
+        assert all(some < count for some, count in zip(pruned, weights, strict=True))
 
 
 @settings(max_examples=60)

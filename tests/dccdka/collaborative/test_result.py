@@ -9,7 +9,7 @@ from .compressing import network
 
 
 def test_a_result_is_shown_in_short() -> None:
-    compressed = post_training(network(), Recipe(4, 0.5, 2, 8))
+    compressed = post_training(network(), Recipe(4, 0.5, None, 8))
     zeros = sum(int((codes.codes == codes.zero_point).sum()) for codes in compressed.layers.values())
     assert repr(compressed) == f"CompressedModel(Sequential, 4 layers, 589 weights, {zeros} of them zero, 0 notes)"
     codes = compressed.layers["1"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -119,6 +120,18 @@ def test_each_of_different_recipes_becomes_what_it_becomes_alone(dataset: Datase
         assert isinstance(result, CompressedModel)
         assert_fulfils(result, recipe)
         assert_twins(result, compress(student(), dataset, recipe, logits, training=config))
+
+
+def test_a_stack_tells_what_a_candidate_alone_tells_of_its_layers(dataset: Dataset, logits: np.ndarray) -> None:
+    config = replace(CONFIG, epochs=1, learning_rate=LEARNING_RATES[2])
+    recipe = Recipe(2, 0.0, 2, 3, schedule=NOISELESS)
+    (result,) = compress_stacked(student(), dataset, [recipe], logits, config)
+    assert isinstance(result, CompressedModel)
+    alone = compress(student(), dataset, recipe, logits, training=config)
+    # A weight that rounding moves to the next code may move the share that is told.
+    stacked, told = ([re.sub(r"\d+% of", "% of", note) for note in model.notes] for model in (result, alone))
+    assert stacked == told
+    assert len(told) > 5 and all("of its weights are zero, 0% were pruned" in note for note in told)
 
 
 def test_a_candidate_that_diverges_is_reported_alone(dataset: Dataset, logits: np.ndarray) -> None:
