@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dccdka.collaborative import post_training
+from dccdka.collaborative import CompressedModel, post_training
 from dccdka.collaborative.filters import filter_structure
 from dccdka.pruning import pruned_count
 from dccdka.recipe import LayerRule, Recipe, RecipeError
@@ -77,6 +77,61 @@ def test_of_layers_that_are_pruned_together_the_smallest_share_counts_exactly() 
         filters = layers[name].weights().reshape(6, -1)
         assert np.count_nonzero(np.all(filters == 0, axis=1)) == pruned_count(0.34, 6) == 2
     assert not np.any(np.all(layers["6"].weights() == 0, axis=1))
+
+
+class Concatenated(nn.Module):
+    """Two layers whose channels follow one another; or, when crossed, of which one is added to a third."""
+
+    def __init__(self, *, crossed: bool = False) -> None:
+        super().__init__()
+        self.few = nn.Conv2d(1, 4, 1)
+        self.many = nn.Conv2d(1, 6, 1)
+        self.whole = nn.Conv2d(1, 10, 1)
+        self.linear = nn.Linear(10, 3)
+        self.crossed = crossed
+
+    def forward(self, x: Tensor) -> Tensor:
+        both = torch.cat([self.few(x), self.many(x)], dim=1)
+        return self.linear((both + self.whole(x) if self.crossed else both).mean((2, 3)))
+
+
+def dead_filters(compressed: CompressedModel, layer: str) -> list[bool]:
+    codes = compressed.layers[layer]
+    return [not filter.any() for filter in codes.weights().reshape(len(codes.codes), -1)]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_reads_a_concatenation_loses_the_columns_of_the_filters_that_are_pruned(seed: int) -> None:
+    torch.manual_seed(seed)
+    compressed = post_training(Concatenated(), Recipe(4, 0.5, None, 8, pruning="filters"))
+    few, many = dead_filters(compressed, "few"), dead_filters(compressed, "many")
+    assert (sum(few), sum(many)) == (2, 3)
+    columns = compressed.layers["linear"].weights().T
+    assert [not column.any() for column in columns] == few + many
+
+
+def test_layers_that_are_concatenated_and_added_to_another_keep_their_filters_and_say_so() -> None:
+    compressed = post_training(Concatenated(crossed=True), Recipe(4, 0.5, None, 8, pruning="filters"))
+    assert compressed.notes == tuple(
+        f"layer {name}: keeps all its filters: its channels cannot be removed from what reads them"
+        for name in ("few", "many", "whole")
+    )
+    assert not any(sum(dead_filters(compressed, name)) for name in compressed.layers)
+
+
+def test_filters_that_live_together_are_judged_by_the_norms_of_all_of_them() -> None:
+    model = Residual()
+    # Of each channel's filters, of which depthwise has two: together 1 and 3 are the largest, in stem alone 0 and 1.
+    sizes = {"stem": [4.0, 3.0, 2.0, 1.0], "wide": [0.1, 0.1, 0.1, 5.0], "depthwise": [0.1, 4.0, 0.1, 0.1]}
+    with torch.no_grad():
+        for name, values in sizes.items():
+            weight = model.get_submodule(name).weight
+            scale = torch.tensor(values).repeat_interleave(len(weight) // 4).view(-1, 1, 1, 1)
+            weight.copy_(torch.ones_like(weight) / weight[0].numel() ** 0.5 * scale)
+        model.excite.weight.fill_(0.01)
+    compressed = post_training(model, Recipe(4, 0.5, None, 8, pruning="filters"))
+    for name in ("stem", "wide"):
+        assert dead_filters(compressed, name) == [True, False, True, False]
 
 
 def test_a_network_that_cannot_be_traced_can_be_pruned_by_layers() -> None:
