@@ -117,8 +117,11 @@ class Schedule:
 class LayerRule:
     """Other values for some layers; None keeps the recipe's.
 
-    match: "first", "last", "depthwise", a module's name, or a shell pattern of names such as "stage3.*". Where several
-    rules match a layer, the later one wins, field by field. final_sparsity 0 leaves a layer out of pruning.
+    match: "first", "last", "depthwise", a module's name, or a shell pattern of names such as "stage3.*". First and last
+    are the layers that the network calls first and last, and where torch.fx cannot trace it those that it holds first
+    and last. Where another layer is itself called so, the rule is refused: "firs[t]" is a pattern of that name alone.
+    Where several rules match a layer, the later one wins, field by field. final_sparsity 0 leaves a layer out of
+    pruning.
     """
 
     match: str

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
-from dccdka.layer_tracer import LayerTracer
+from dccdka.collaborative.tracing import NotTraceable, traced
 from dccdka.recipe import RecipeError
 
 
@@ -47,11 +47,10 @@ class FilterStructure:
 def filter_structure(model: nn.Module) -> FilterStructure:
     """Raises RecipeError when torch.fx cannot trace the model."""
     try:
-        graph = LayerTracer().trace(model)
-    except Exception as error:  # a user's own code: whatever tracing it raises says why it cannot be traced
-        reason = " ".join(str(error).split())[:200]
+        graph = traced(model)
+    except NotTraceable as error:
         raise RecipeError(
-            f'pruning: "filters" follows the channels through the network, which torch.fx cannot trace ({reason});'
+            f'pruning: "filters" follows the channels through the network, which torch.fx cannot trace ({error});'
             ' use "layer"'
         ) from error
     channels = _Channels(model)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from dccdka.collaborative import Collaboration, post_training
+from dccdka.collaborative.layers import compressed_layers
 from dccdka.divergence import DivergedError
 from dccdka.recipe import LayerRule, PruningMode, Recipe, RecipeError
 
@@ -129,6 +130,61 @@ def test_weights_that_are_not_finite_have_no_codes_and_the_layer_is_named(value:
 def test_a_rule_that_matches_no_layer_is_named() -> None:
     with pytest.raises(RecipeError, match=r"'stage\*' matches no layer; the network has 0, 1, 4, 6"):
         Collaboration(network(), Recipe(4, 0.5, 4, 8, layers=(LayerRule("stage*", bits=3),)), steps=10)
+
+
+class HeadFirst(nn.Module):
+    """Holds its layers in another order than it calls them; one has the name of a role that another may have."""
+
+    def __init__(self, name: str = "middle", *, traceable: bool = True) -> None:
+        super().__init__()
+        self.head = nn.Linear(4, 3)
+        self.name = name
+        self.add_module(name, nn.Conv2d(4, 4, 1))
+        self.stem = nn.Conv2d(1, 4, 3)
+        self.traceable = traceable
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.get_submodule(self.name)(self.stem(x))
+        if not self.traceable and x.sum() > 0:
+            x = -x
+        return self.head(x.mean((2, 3)))
+
+
+@pytest.mark.parametrize(("traceable", "first", "last"), [(True, "stem", "head"), (False, "head", "stem")])
+def test_first_and_last_are_the_layers_called_first_and_last_where_that_is_known(
+    traceable: bool, first: str, last: str
+) -> None:
+    recipe = Recipe(4, 0.0, None, 8, layers=(LayerRule("first", bits=2), LayerRule("last", bits=3)))
+    layers = compressed_layers(HeadFirst(traceable=traceable), recipe)
+    assert [layer.name for layer in layers] == ["head", "middle", "stem"]
+    assert {layer.name: layer.settings.bits for layer in layers} == {first: 2, "middle": 8, last: 3}
+
+
+def test_layers_inside_a_module_of_torch_are_called_where_that_is() -> None:
+    class Attending(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = nn.Linear(4, 3)
+            self.encoder = nn.TransformerEncoderLayer(4, 2, 8)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(self.encoder(x))
+
+    recipe = Recipe(4, 0.0, None, 8, layers=(LayerRule("first", bits=2), LayerRule("last", bits=3)))
+    bits = {layer.name: layer.settings.bits for layer in compressed_layers(Attending(), recipe)}
+    assert bits == {"head": 3, "encoder.self_attn.out_proj": 2, "encoder.linear1": 8, "encoder.linear2": 8}
+
+
+def test_a_rule_that_could_mean_two_layers_is_refused_and_a_pattern_means_the_one_of_that_name() -> None:
+    model = HeadFirst("first")
+    message = r"^layers: the rule for 'first' could mean .*, stem; write firs\[t\] for the one, its name for the other"
+    with pytest.raises(RecipeError, match=message):
+        compressed_layers(model, Recipe(4, 0.0, None, 8, layers=(LayerRule("first", bits=2),)))
+    layers = compressed_layers(model, Recipe(4, 0.0, None, 8, layers=(LayerRule("firs[t]", bits=2),)))
+    assert {layer.name: layer.settings.bits for layer in layers} == {"head": 8, "first": 2, "stem": 8}
+    # The last layer of this one has the name, so that both are the same; nothing is depthwise in the other.
+    assert compressed_layers(CalledTwice(), Recipe(4, 0.0, None, 8, layers=(LayerRule("last", bits=2),)))
+    assert compressed_layers(HeadFirst("depthwise"), Recipe(4, 0.0, None, 8, layers=(LayerRule("depthwise", bits=2),)))
 
 
 def test_a_training_of_no_steps_is_refused() -> None:
