@@ -57,15 +57,23 @@ def _reject_unknown_keys(cls: type[Any], values: Mapping[str, Any], prefix: str)
         _require(key in known, f"{prefix}{key}", values[key], f"left out; the fields are {sorted(known)}")
 
 
+# A decay that begins with the training has taken less than 3% of the rate by then: the rate hardly falls at once.
+_EARLY = 0.1
+
+
 @dataclass(frozen=True)
 class Schedule:
     """When each step acts, as fractions of the training's optimiser steps.
 
     The learning rate rises until `warm_up`, stays high until `pruning_end` and decays to zero from there, so that masks
-    are chosen while the weights still move and the network recovers afterwards. `noise` is p of Quant-Noise (Eq. 6):
-    the share of weights that are quantised in a forward pass between `quantization_begin` and `quantization_final`;
-    from there on every weight is, and with a quantization_begin of 1 none ever is, only the result. Noise picks whole
-    blocks of `noise_block` weights that follow one another in the flattened filter (Fan et al., arXiv:2004.07320).
+    are chosen while the weights still move and the network recovers afterwards. It begins to decay no earlier than it
+    has risen, or it would fall at once; a `warm_up` of up to 0.1 goes with any `pruning_end`.
+
+    `noise` is p of Quant-Noise (Eq. 6): the share of weights that are quantised in a forward pass between
+    `quantization_begin` and `quantization_final`; from there on every weight is, and with a quantization_begin of 1
+    none ever is, only the result. Noise picks whole blocks of `noise_block` weights that follow one another in the
+    flattened filter (Fan et al., arXiv:2004.07320).
+
     Masks and cluster members are renewed every `interval` steps (delta t of Eq. 8), and on every `refit`-th renewal of
     the members their centroid becomes their mean, one iteration of Lloyd's; with 0 never, so that only the gradient
     moves it.
@@ -97,6 +105,12 @@ class Schedule:
             "schedule.pruning_end",
             self.pruning_end,
             f"at least schedule.pruning_begin ({self.pruning_begin})",
+        )
+        _require(
+            self.warm_up <= max(self.pruning_end, _EARLY),
+            "schedule.warm_up",
+            self.warm_up,
+            f"at most schedule.pruning_end ({self.pruning_end}), where the learning rate begins to decay, or {_EARLY}",
         )
         _require(
             self.pruning_end <= self.clustering_begin,
@@ -231,6 +245,7 @@ class Recipe:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Inverse of `to_dict`; fields with defaults may be left out. Raises RecipeError naming a wrong field."""
+        _require(isinstance(values, Mapping), "recipe", values, "a table of fields")
         _reject_unknown_keys(cls, values, "")
         for name in ("temperature", "final_sparsity", "clusters", "bits"):
             if name not in values:

@@ -57,6 +57,8 @@ def test_a_value_out_of_range_is_refused_by_the_name_of_its_field(field: str, va
         ({"interval": 0}, "schedule.interval"),
         ({"refit": -1}, "schedule.refit"),
         ({"warm_up": "soon"}, "schedule.warm_up"),
+        ({"warm_up": 0.5, "pruning_begin": 0.0, "pruning_end": 0.1}, "schedule.warm_up"),
+        ({"warm_up": 1.0}, "schedule.warm_up"),
         ({"begin": 3}, "schedule.begin"),
     ],
 )
@@ -134,6 +136,12 @@ def test_fields_with_defaults_may_be_left_out() -> None:
 def test_a_missing_field_is_named() -> None:
     with pytest.raises(RecipeError, match=r"^bits: missing"):
         Recipe.from_dict({name: value for name, value in GOOD.items() if name != "bits"})
+
+
+@pytest.mark.parametrize("values", [[1], "recipe", None, 4])
+def test_what_is_no_table_is_refused(values: Any) -> None:
+    with pytest.raises(RecipeError, match=r"^recipe: must be a table of fields, got "):
+        Recipe.from_dict(values)
 
 
 def test_an_unknown_field_is_named() -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from dccdka.recipe import Recipe, Schedule
+from dccdka.recipe import Recipe, RecipeError, Schedule
 from dccdka.schedule import Timeline, schedule_curves
 
 
@@ -43,3 +45,18 @@ def test_weights_are_pruned_while_the_rate_is_at_its_peak_and_recover_while_it_f
             assert point.sparsity == 0.75
             assert point.learning_rate < before.learning_rate
     assert points[-1].learning_rate < 0.01
+
+
+@given(warm_up=st.floats(0, 0.9), pruning_end=st.floats(0, 0.9))
+def test_a_schedule_that_is_allowed_never_lets_the_rate_fall_at_once(warm_up: float, pruning_end: float) -> None:
+    try:
+        schedule = Schedule(warm_up, 0.0, pruning_end, 1.0)
+    except RecipeError:
+        assert warm_up > pruning_end
+        return
+    points = schedule_curves(Recipe(4, 0.0, 16, 4, schedule=schedule), 400)
+    assert next(point.learning_rate for point in points if (point.step + 0.5) / 400 >= warm_up) > 0.97
+
+
+def test_weights_may_be_pruned_from_the_start_with_the_usual_warm_up() -> None:
+    assert Schedule(pruning_begin=0.0, pruning_end=0.0, clustering_begin=0.0).warm_up == 0.1
