@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from dccdka.augmentation import Augmentation
+from dccdka.teachers import OnnxOutput
 from dccdka.training_config import Autocast
 from harness.config.recipe import RecipeSettings
 from harness.config.yaml_file import StrictModel, read_model, wrong_key
@@ -106,9 +107,9 @@ class TrainingSettings(StrictModel):
 class TeacherConfig(ModelConfig):
     """members: more than one is an ensemble. weights: a safetensors file of the network, which is then not trained.
 
-    onnx: a file that teaches instead; mean, deviation: per channel, it sees (pixel - mean) / deviation. parallel: the
-    teacher learns beside every student, as that does; compressed: and is compressed by the same recipe. training is for
-    a teacher that none of these gives.
+    onnx: a file that teaches instead; mean, deviation: per channel, it sees (pixel - mean) / deviation; output: what it
+    gives, null looks. parallel: the teacher learns beside every student, as that does; compressed: and is compressed by
+    the same recipe. training is for a teacher that none of these gives.
     """
 
     training: TrainingSettings = TrainingSettings()
@@ -117,6 +118,7 @@ class TeacherConfig(ModelConfig):
     onnx: Path | None = None
     mean: list[float] | None = None
     deviation: list[Annotated[float, Field(gt=0)]] | None = None
+    output: OnnxOutput | None = None
     parallel: bool = False
     compressed: bool = False
 
@@ -135,8 +137,9 @@ class TeacherConfig(ModelConfig):
             if self.onnx is not None or self.weights is not None:
                 trained = "onnx" if self.onnx is not None else "weights"
                 raise wrong_key("training", f"the teacher comes trained, from {trained}; leave one of both keys out")
-        if self.onnx is None and (self.mean is not None or self.deviation is not None):
-            raise wrong_key("mean" if self.mean is not None else "deviation", "is for a teacher from an onnx file")
+        for key in ("mean", "deviation", "output"):
+            if self.onnx is None and getattr(self, key) is not None:
+                raise wrong_key(key, "is for a teacher from an onnx file")
         if (self.mean is None) != (self.deviation is None):
             raise wrong_key("onnx", "give both mean and deviation, or neither")
         return self

@@ -111,7 +111,7 @@ def _trained(
 
 def _onnx(teacher: TeacherConfig) -> OnnxTeacher:
     assert teacher.onnx is not None  # asked for by both callers
-    return OnnxTeacher(teacher.onnx, mean=teacher.mean, deviation=teacher.deviation)
+    return OnnxTeacher(teacher.onnx, mean=teacher.mean, deviation=teacher.deviation, output=teacher.output)
 
 
 def _networks(config: StudyConfig, dataset: Dataset) -> list[nn.Module]:

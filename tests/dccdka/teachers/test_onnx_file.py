@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 import torch
@@ -26,30 +29,56 @@ NORMALIZATION = Normalization(73, 0.011)
 def export(
     path: Path,
     *,
-    image: tuple[int, ...] = (1, 28, 28),
+    image: tuple[int | str, ...] = (1, 28, 28),
     batch: int | str = "n",
     classes: int = 10,
     kind: int = TensorProto.FLOAT,
     softmax: bool = False,
+    rounded: bool = False,
+    pixels: bool = False,
+    channels_last: bool = False,
+    behind: tuple[int, ...] = (),
 ) -> Path:
-    """A linear classifier, as any framework would write it."""
+    """A linear classifier, as any framework would write it.
+
+    rounded: to 1/256, as an int8 softmax. pixels: uint8 that the network itself normalises. behind: axes of one number.
+    """
     weight = WEIGHT[:classes].numpy().astype(helper.tensor_dtype_to_np_dtype(kind))
-    nodes = [
-        helper.make_node("Flatten", ["images"], ["flat"]),
-        helper.make_node("Gemm", ["flat", "weight", "bias"], ["logits"], transB=1),
-    ]
+    constants = {"weight": weight, "bias": BIAS[:classes].numpy().astype(weight.dtype)}
+    nodes: list[onnx.NodeProto] = []
+    last = "images"
+
+    def then(operator: str, *constant: str, **attributes: object) -> None:
+        nonlocal last
+        nodes.append(helper.make_node(operator, [last, *constant], [name := f"{len(nodes)}"], **attributes))
+        last = name
+
+    if pixels:
+        constants |= {"zero": np.float32(NORMALIZATION.zero), "scale": np.float32(NORMALIZATION.scale)}
+        then("Cast", to=TensorProto.FLOAT)
+        then("Sub", "zero")
+        then("Mul", "scale")
+    if channels_last:
+        then("Transpose", perm=[0, 3, 1, 2])
+    then("Flatten")
+    then("Gemm", "weight", "bias", transB=1)
     if softmax:
-        nodes.append(helper.make_node("Softmax", ["logits"], ["probabilities"]))
-    output = "probabilities" if softmax else "logits"
+        then("Softmax")
+    if rounded:
+        constants |= {"steps": np.float32(256)}
+        then("Mul", "steps")
+        then("Round")
+        then("Div", "steps")
+    if behind:
+        constants |= {"shape": np.array([-1, classes, *behind])}
+        then("Reshape", "shape")
+    nodes[-1].output[0] = "probabilities" if softmax else "logits"
     graph = helper.make_graph(
         nodes,
         "classifier",
-        [helper.make_tensor_value_info("images", kind, [batch, *image])],
-        [helper.make_tensor_value_info(output, kind, [batch, classes])],
-        [
-            numpy_helper.from_array(weight, "weight"),
-            numpy_helper.from_array(BIAS[:classes].numpy().astype(weight.dtype), "bias"),
-        ],
+        [helper.make_tensor_value_info("images", TensorProto.UINT8 if pixels else kind, [batch, *image])],
+        [helper.make_tensor_value_info(nodes[-1].output[0], kind, [batch, classes, *behind])],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     onnx.checker.check_model(model)
@@ -86,6 +115,62 @@ def test_probabilities_teach_what_their_logits_would(tmp_path: Path) -> None:
     )
 
 
+def answers(teacher: OnnxTeacher, dataset: Dataset, count: int = 5) -> tuple[Tensor, Tensor]:
+    """What the teacher says of the first images of the data once it was checked, and the logits behind it."""
+    teacher.check(dataset)
+    pixels = torch.from_numpy(dataset.train.images[:count]).float()
+    images = (pixels - dataset.normalization.zero) * dataset.normalization.scale
+    return teacher.answer(images, dataset.normalization)[0], expected(images)
+
+
+def test_probabilities_rounded_to_a_256th_teach_as_probabilities(tmp_path: Path, tiny: Dataset) -> None:
+    path = export(tmp_path / "t.onnx", softmax=True, rounded=True)
+    said, logits = answers(OnnxTeacher(path), tiny)
+    assert float((said.exp().sum(1) - 1).abs().max()) > 1e-3
+    torch.testing.assert_close(soft_targets(said, 1.0), logits.softmax(1), atol=0.01, rtol=0)
+
+
+def test_what_the_output_is_may_be_said_and_is_looked_at_once(tmp_path: Path, tiny: Dataset) -> None:
+    softmax, plain = export(tmp_path / "s.onnx", softmax=True), export(tmp_path / "p.onnx")
+    said, logits = answers(OnnxTeacher(softmax, output="logits"), tiny)
+    torch.testing.assert_close(said, logits.softmax(1), atol=1e-5, rtol=1e-4)
+    with pytest.raises(TeacherError, match=r"p\.onnx: output 'logits' is said to be probabilities, but is -.*; use"):
+        OnnxTeacher(plain, output="probabilities").check(tiny)
+    with pytest.raises(TeacherError, match=r"p\.onnx: output: must be one of logits, probabilities, got 'other'"):
+        OnnxTeacher(plain, output="other")  # type: ignore[arg-type]  # that is the test
+    # An image whose logits look like probabilities comes from a network that gave logits for others.
+    teacher = OnnxTeacher(plain)
+    teacher.check(tiny)
+    one_hot = torch.linalg.pinv(WEIGHT) @ (torch.eye(10)[3] - BIAS)
+    answer = teacher.answer(one_hot.view(1, 1, 28, 28), NORMALIZATION)[0]
+    torch.testing.assert_close(answer, torch.eye(10)[3:4], atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"channels_last": True, "image": (28, 28, 1)},
+        {"channels_last": True, "image": ("h", "w", 1)},
+        {"behind": (1, 1)},
+    ],
+    ids=["channels last", "channels last of any size", "axes of one number"],
+)
+def test_other_frameworks_order_of_axes_is_taken(tmp_path: Path, tiny: Dataset, options: dict[str, Any]) -> None:
+    said, logits = answers(OnnxTeacher(export(tmp_path / "t.onnx", **options)), tiny)
+    torch.testing.assert_close(said, logits, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_an_input_of_bytes_takes_the_pixels(tmp_path: Path, tiny: Dataset, channels_last: bool) -> None:
+    image = (28, 28, 1) if channels_last else (1, 28, 28)
+    path = export(tmp_path / "t.onnx", pixels=True, channels_last=channels_last, image=image)
+    data = replace(tiny, normalization=NORMALIZATION)
+    said, logits = answers(OnnxTeacher(path), data)
+    torch.testing.assert_close(said, logits, atol=1e-4, rtol=1e-4)
+    with pytest.raises(TeacherError, match=r"t\.onnx: input 'images' takes pixels: leave out mean and deviation"):
+        OnnxTeacher(path, mean=[0.0], deviation=[255.0])
+
+
 def test_a_student_learns_from_it_as_from_the_same_logits(
     tmp_path: Path, tiny: Dataset, network: Callable[[int], nn.Module]
 ) -> None:
@@ -104,11 +189,15 @@ def test_a_student_learns_from_it_as_from_the_same_logits(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"image": (28, 28, 1)}, r"input 'images' must be float32 \['n', 1, 28, 28\], is .*channels first"),
+        (
+            {"image": (1, 14, 56)},
+            r"input 'images' must be float32 or uint8, \['n', 1, 28, 28\] or \['n', 28, 28, 1\], is tensor.* 14, 56",
+        ),
+        ({"behind": (1, 2), "classes": 5}, r"output 'logits' must be float32 \['n', 10\], is .*\['n', 5, 1, 2\]"),
         ({"classes": 9}, r"output 'logits' must be float32 \['n', 10\], is tensor\(float\) \['n', 9\]"),
-        ({"kind": TensorProto.DOUBLE}, r"input 'images' must be float32 .*, is tensor\(double\)"),
+        ({"kind": TensorProto.DOUBLE}, r"input 'images' must be float32 or uint8, .*, is tensor\(double\)"),
     ],
-    ids=["channels last", "classes", "type"],
+    ids=["image", "axes", "classes", "type"],
 )
 def test_a_network_that_does_not_fit_the_data_is_refused_by_the_name_of_the_tensor(
     tmp_path: Path, tiny: Dataset, network: Callable[[int], nn.Module], options: dict[str, object], message: str

@@ -156,6 +156,8 @@ def test_an_unknown_device_is_named_with_the_known_ones(tmp_path: Path) -> None:
         ("teacher: {compressed: true}", "teacher.compressed: a teacher is compressed by its student's recipe"),
         ("teacher: {onnx: t.onnx, parallel: true}", "teacher.onnx: stands for the whole teacher"),
         ("teacher: {mean: [1]}", "teacher.mean: is for a teacher from an onnx file"),
+        ("teacher: {output: logits}", "teacher.output: is for a teacher from an onnx file"),
+        ("teacher: {onnx: t.onnx, output: softmax}", "teacher.output: must be 'logits' or 'probabilities'"),
         ("teacher: {onnx: t.onnx, mean: [1]}", "teacher.onnx: give both mean and deviation"),
         ("teacher: {weights: w, training: {epochs: 9}}", "teacher.training: the teacher comes trained, from weights;"),
         ("teacher: {onnx: t.onnx, training: {epochs: 9}}", "teacher.training: the teacher comes trained, from onnx;"),
