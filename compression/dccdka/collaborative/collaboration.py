@@ -10,7 +10,7 @@ from torch.nn.utils import parametrize
 
 from dccdka.collaborative.filters import filter_structure
 from dccdka.collaborative.layers import CompressedLayer, compressed_layers
-from dccdka.collaborative.notes import departure, sentences, too_few_for_clusters
+from dccdka.collaborative.notes import departure, held_back, sentences, too_few_for_clusters
 from dccdka.collaborative.pruner import FilterPruner, GlobalPruner, GroupedLayer, LayerPruner, Pruner
 from dccdka.collaborative.result import CompressedModel, LayerCodes
 from dccdka.collaborative.weights import WeightGroup
@@ -44,7 +44,7 @@ class Collaboration:
         self._finalized = False
         compressed = compressed_layers(model, recipe)
         # Filters are followed through the plain network, before anything is put on its layers.
-        self._pruner = self._make_pruner()
+        self._pruner = self._make_pruner({layer.name: layer.settings.final_sparsity for layer in compressed})
         shared = [layer for layer in compressed if layer.settings.clusters is not None]
         plain = [layer for layer in compressed if layer.settings.clusters is None]
         self._groups: dict[str, WeightGroup] = {}
@@ -130,7 +130,7 @@ class Collaboration:
         self._pruner.load_state(parts.get("pruner", {}))
         self._fully_pruned = bool(state["fully_pruned"])
 
-    def _make_pruner(self) -> Pruner:
+    def _make_pruner(self, shares: Mapping[str, float]) -> Pruner:
         if self.recipe.pruning == "layer":
             return LayerPruner()
         if self.recipe.pruning == "global":
@@ -138,6 +138,9 @@ class Collaboration:
         structure = filter_structure(self.model)
         for name in structure.fixed:
             self._tell(name, "keeps all its filters: its channels cannot be removed from what reads them")
+        for group in structure.groups:
+            for name, what in held_back({name: shares[name] for name in group.layers}).items():
+                self._tell(name, what)
         return FilterPruner(self.model, structure)
 
     def _clusters(self, layer: CompressedLayer) -> int:

@@ -121,6 +121,10 @@ _THROUGH_FUNCTIONS = {
     F.adaptive_max_pool2d,
     F.interpolate,
 }
+# Each channel of the result depends on all of them, so that none can be removed; where it is the output, none is to be.
+_MIXING_MODULES = (nn.Softmax, nn.LogSoftmax)
+_MIXING_FUNCTIONS = {torch.softmax, torch.log_softmax, F.softmax, F.log_softmax}
+_MIXING_METHODS = {"softmax", "log_softmax"}
 _THROUGH_METHODS = {"relu", "relu_", "sigmoid", "tanh", "clamp", "clamp_", "contiguous", "float"}
 _SHAPE_METHODS = {"size", "dim"}
 _JOINING = {operator.add, operator.iadd, operator.sub, operator.mul, operator.imul, torch.add, torch.sub, torch.mul}
@@ -203,6 +207,8 @@ class _Channels:
             return value
         if isinstance(module, nn.Flatten):
             return _flat(value) if module.start_dim == 1 and module.end_dim == -1 else None
+        if isinstance(module, _MIXING_MODULES):
+            return self._mixed(value)
         return value if isinstance(module, _THROUGH_MODULES) else None
 
     def _convolution(self, name: str, module: nn.Conv2d | nn.Conv1d, value: _Value | None) -> _Value:
@@ -247,6 +253,8 @@ class _Channels:
             return None
         if node.target in _THROUGH_FUNCTIONS or name in _THROUGH_METHODS:
             return value
+        if node.target in _MIXING_FUNCTIONS or name in _MIXING_METHODS:
+            return self._mixed(value)
         if node.target in _SCALING and len(tensors) == 1:
             return value
         if node.target is F.pad:
@@ -258,6 +266,10 @@ class _Channels:
         if node.target is torch.mean or name == "mean":
             return self._mean(node, value)
         return None
+
+    def _mixed(self, value: _Value) -> _Value:
+        self._pin(value.units)
+        return value
 
     def _mean(self, node: fx.Node, value: _Value) -> _Value | None:
         dimensions = _option(node, 1, "dim", None)

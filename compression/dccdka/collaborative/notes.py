@@ -44,6 +44,17 @@ def departure(codes: LayerCodes, asked: LayerSettings, live: int) -> str | None:
     return None
 
 
+def held_back(asked: Mapping[str, float]) -> dict[str, str]:
+    """What is said of layers whose filters are pruned together, of which the smallest share asked for counts."""
+    least = min(asked, key=lambda layer: asked[layer])
+    reason = f"they are pruned together with those of {least}"
+    return {
+        layer: f"loses {asked[least]:.0%} of its filters, not {share:.0%}: {reason}"
+        for layer, share in asked.items()
+        if share > asked[least]
+    }
+
+
 def sentences(model: nn.Module, told: Mapping[str, str]) -> tuple[str, ...]:
     """What is told of layers, by their module names, in the order of the model's modules."""
     return tuple(f"layer {name}: {told[name]}" for name, _ in model.named_modules() if name in told)

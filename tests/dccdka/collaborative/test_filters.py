@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -72,7 +74,9 @@ def test_channels_of_pruned_filters_are_exactly_zero_and_no_one_reads_them() -> 
 
 def test_of_layers_that_are_pruned_together_the_smallest_share_counts_exactly() -> None:
     recipe = Recipe(4, 0.7, None, 8, pruning="filters", layers=(LayerRule("depthwise", final_sparsity=0.34),))
-    layers = post_training(network(), recipe).layers
+    compressed = post_training(network(), recipe)
+    assert "layer 1: loses 34% of its filters, not 70%: they are pruned together with those of 4" in compressed.notes
+    layers = compressed.layers
     for name in ("1", "4"):
         filters = layers[name].weights().reshape(6, -1)
         assert np.count_nonzero(np.all(filters == 0, axis=1)) == pruned_count(0.34, 6) == 2
@@ -132,6 +136,48 @@ def test_filters_that_live_together_are_judged_by_the_norms_of_all_of_them() -> 
     compressed = post_training(model, Recipe(4, 0.5, None, 8, pruning="filters"))
     for name in ("stem", "wide"):
         assert dead_filters(compressed, name) == [True, False, True, False]
+
+
+def test_a_rule_that_leaves_one_layer_out_is_told_of_all_that_are_pruned_with_it() -> None:
+    rule = LayerRule("stem", final_sparsity=0.0)
+    compressed = post_training(Residual(), Recipe(4, 0.5, None, 8, pruning="filters", layers=(rule,)))
+    assert compressed.notes == tuple(
+        f"layer {name}: loses 0% of its filters, not 50%: they are pruned together with those of stem"
+        for name in ("wide", "depthwise", "excite")
+    )
+
+
+class SoftmaxModule(Concatenated):
+    def __init__(self) -> None:
+        super().__init__()
+        self.softmax = nn.Softmax(dim=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.softmax(super().forward(x))
+
+
+class SoftmaxFunction(Concatenated):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.softmax(super().forward(x), dim=1)
+
+
+class SoftmaxInside(Concatenated):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(torch.cat([self.few(x).softmax(1), self.many(x)], dim=1).mean((2, 3)))
+
+
+@pytest.mark.parametrize("make", [SoftmaxModule, SoftmaxFunction])
+def test_a_softmax_at_the_end_is_no_reason_to_keep_filters_that_would_be_kept_anyway(
+    make: Callable[[], nn.Module],
+) -> None:
+    assert post_training(make(), Recipe(4, 0.5, None, 8, pruning="filters")).notes == ()
+
+
+def test_a_layer_that_a_softmax_inside_the_network_reads_keeps_its_filters_and_says_so() -> None:
+    compressed = post_training(SoftmaxInside(), Recipe(4, 0.5, None, 8, pruning="filters"))
+    (told,) = [note for note in compressed.notes if "filters" in note]
+    assert told.startswith("layer few: keeps all its filters")
+    assert (sum(dead_filters(compressed, "few")), sum(dead_filters(compressed, "many"))) == (0, 3)
 
 
 def test_a_network_that_cannot_be_traced_can_be_pruned_by_layers() -> None:
