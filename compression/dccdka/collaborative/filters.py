@@ -7,14 +7,24 @@ depthwise layer makes one channel of another, their channels become one unit, wh
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
 
 import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
+from dccdka.collaborative.channel_axes import (
+    Followed,
+    averaged,
+    flat,
+    flattened,
+    indexed,
+    option,
+    padded,
+    reshaped,
+    squeezed,
+)
 from dccdka.collaborative.tracing import NotTraceable, traced
 from dccdka.recipe import RecipeError
 
@@ -57,18 +67,6 @@ def filter_structure(model: nn.Module) -> FilterStructure:
     for node in graph.nodes:
         channels.visit(node)
     return channels.structure()
-
-
-@dataclass(frozen=True)
-class _Value:
-    """A tensor whose dimension 1 runs over units.
-
-    An "image" has spatial dimensions behind it, "features" have none, "flat" has an unknown number of positions of
-    each unit.
-    """
-
-    kind: Literal["image", "features", "flat"]
-    units: tuple[int, ...]
 
 
 _THROUGH_MODULES = (
@@ -130,6 +128,21 @@ _SHAPE_METHODS = {"size", "dim"}
 _JOINING = {operator.add, operator.iadd, operator.sub, operator.mul, operator.imul, torch.add, torch.sub, torch.mul}
 _JOINING_METHODS = {"add", "add_", "sub", "mul", "mul_"}
 _SCALING = {operator.mul, operator.imul, operator.truediv, torch.mul, torch.div, operator.neg}
+_SCALING_METHODS = {"mul", "mul_", "div", "div_", "neg"}
+# By function, or name of a method.
+_SHAPING: dict[object, Callable[[fx.Node, Followed], Followed | None]] = {
+    F.pad: padded,
+    operator.getitem: indexed,
+    torch.flatten: flattened,
+    torch.reshape: reshaped,
+    torch.mean: averaged,
+    torch.squeeze: squeezed,
+    "flatten": flattened,
+    "view": reshaped,
+    "reshape": reshaped,
+    "mean": averaged,
+    "squeeze": squeezed,
+}
 
 
 @dataclass
@@ -140,7 +153,7 @@ class _Channels:
     parents: list[int] = field(default_factory=list)
     pinned: set[int] = field(default_factory=set)
     shown: set[int] = field(default_factory=set)
-    values: dict[fx.Node, _Value] = field(default_factory=dict)
+    values: dict[fx.Node, Followed] = field(default_factory=dict)
     outputs: dict[str, tuple[int, ...]] = field(default_factory=dict)
     inputs: dict[str, tuple[int, ...]] = field(default_factory=dict)
     norms: dict[str, tuple[int, ...]] = field(default_factory=dict)
@@ -189,7 +202,7 @@ class _Channels:
             tuple(fixed),
         )
 
-    def _module(self, node: fx.Node) -> _Value | None:
+    def _module(self, node: fx.Node) -> Followed | None:
         name = str(node.target)
         module = self.model.get_submodule(name)
         value = self._argument(node, 0)
@@ -201,51 +214,52 @@ class _Channels:
             return None
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             # Without a factor and a bias to prune, it makes something of a channel of zeros; and so it does of others.
-            if not module.affine or value.kind == "flat" or not self._join(self.norms.get(name), value.units):
+            if not module.affine or value.axes is None or not self._join(self.norms.get(name), value.units):
                 return None
             self.norms[name] = value.units
             return value
         if isinstance(module, nn.Flatten):
-            return _flat(value) if module.start_dim == 1 and module.end_dim == -1 else None
+            return flat(value) if module.start_dim == 1 and module.end_dim == -1 else None
         if isinstance(module, _MIXING_MODULES):
             return self._mixed(value)
         return value if isinstance(module, _THROUGH_MODULES) else None
 
-    def _convolution(self, name: str, module: nn.Conv2d | nn.Conv1d, value: _Value | None) -> _Value:
+    def _convolution(self, name: str, module: nn.Conv2d | nn.Conv1d, value: Followed | None) -> Followed:
+        axes = len(module.kernel_size)
         if module.groups > 1:
             if value is not None and module.groups == module.in_channels == len(value.units):
                 multiplier = module.out_channels // module.in_channels
                 units = tuple(unit for unit in value.units for _ in range(multiplier))
                 self._join(self.outputs.get(name), units)
                 self.outputs[name] = units
-                return _Value("image", units)
+                return Followed(units, axes)
             # The channels of a group must stay together: none of them is pruned.
             self._pin(() if value is None else value.units)
             self._pin(self._made_by(name, module.out_channels))
         elif value is not None:
             self._read_by(name, value.units)
-        return _Value("image", self._made_by(name, module.out_channels))
+        return Followed(self._made_by(name, module.out_channels), axes)
 
-    def _linear(self, name: str, module: nn.Linear, value: _Value | None) -> _Value | None:
+    def _linear(self, name: str, module: nn.Linear, value: Followed | None) -> Followed | None:
         made = self._made_by(name, module.out_features)
         if value is None:
             # It may run over any dimension of what it reads.
             self._pin(made)
-            return _Value("features", made)
-        if value.kind == "image" or module.in_features % len(value.units):
+            return Followed(made, 0)
+        if value.axes or module.in_features % len(value.units):
             self._pin(made)
             return None
         positions = module.in_features // len(value.units)
         self._read_by(name, tuple(unit for unit in value.units for _ in range(positions)))
-        return _Value("features", made)
+        return Followed(made, 0)
 
-    def _call(self, node: fx.Node) -> _Value | None:
+    def _call(self, node: fx.Node) -> Followed | None:
         value = self._argument(node, 0)
         tensors = [argument for argument in node.args if isinstance(argument, fx.Node)]
         name = node.target if node.op == "call_method" else None
         if (node.target in _JOINING and len(tensors) == 2) or (name in _JOINING_METHODS and len(tensors) == 2):
             other = self._argument(node, 1)
-            same = value is not None and other is not None and value.kind == other.kind
+            same = value is not None and other is not None and value.axes == other.axes
             return value if same and self._join(value.units, other.units) else None  # type: ignore[union-attr]  # same
         if node.target is torch.cat:
             return self._concatenation(node)
@@ -255,41 +269,27 @@ class _Channels:
             return value
         if node.target in _MIXING_FUNCTIONS or name in _MIXING_METHODS:
             return self._mixed(value)
-        if node.target in _SCALING and len(tensors) == 1:
+        if (node.target in _SCALING or name in _SCALING_METHODS) and len(tensors) == 1:
             return value
-        if node.target is F.pad:
-            return value if value.kind == "image" and len(_option(node, 1, "pad", ())) <= 4 else None
-        if node.target is torch.flatten or name == "flatten":
-            return _flat(value) if _option(node, 1, "start_dim", 0) == 1 and len(node.args) < 3 else None
-        if name in ("view", "reshape"):
-            return _flat(value) if len(node.args) == 3 and node.args[2] == -1 else None
-        if node.target is torch.mean or name == "mean":
-            return self._mean(node, value)
-        return None
+        shaping = _SHAPING.get(node.target)
+        return None if shaping is None else shaping(node, value)
 
-    def _mixed(self, value: _Value) -> _Value:
+    def _mixed(self, value: Followed) -> Followed:
         self._pin(value.units)
         return value
 
-    def _mean(self, node: fx.Node, value: _Value) -> _Value | None:
-        dimensions = _option(node, 1, "dim", None)
-        spatial = isinstance(dimensions, Sequence) and sorted(d % 4 for d in dimensions) == [2, 3]
-        if value.kind != "image" or not spatial:
-            return None
-        return value if _option(node, 2, "keepdim", False) else _Value("features", value.units)
-
-    def _concatenation(self, node: fx.Node) -> _Value | None:
+    def _concatenation(self, node: fx.Node) -> Followed | None:
         parts = node.args[0]
-        if not isinstance(parts, Sequence) or _option(node, 1, "dim", 0) != 1:
+        if not isinstance(parts, Sequence) or option(node, 1, "dim", 0) != 1:
             return None
         values = [self.values.get(part) for part in parts if isinstance(part, fx.Node)]
-        kinds = {None if value is None else value.kind for value in values}
-        if len(values) != len(parts) or len(kinds) != 1 or kinds & {None, "flat"}:
+        axes = {None if value is None else value.axes for value in values}
+        if len(values) != len(parts) or len(axes) != 1 or None in axes:
             return None
         known = [value for value in values if value is not None]
-        return _Value(known[0].kind, tuple(unit for value in known for unit in value.units))
+        return Followed(tuple(unit for value in known for unit in value.units), known[0].axes)
 
-    def _argument(self, node: fx.Node, position: int) -> _Value | None:
+    def _argument(self, node: fx.Node, position: int) -> Followed | None:
         argument = node.args[position] if len(node.args) > position else node.kwargs.get("input")
         return self.values.get(argument) if isinstance(argument, fx.Node) else None
 
@@ -327,11 +327,3 @@ class _Channels:
         while self.parents[unit] != unit:
             self.parents[unit] = unit = self.parents[self.parents[unit]]
         return unit
-
-
-def _flat(value: _Value) -> _Value:
-    return _Value("flat", value.units) if value.kind == "image" else value
-
-
-def _option(node: fx.Node, position: int, name: str, default: Any) -> Any:
-    return node.args[position] if len(node.args) > position else node.kwargs.get(name, default)

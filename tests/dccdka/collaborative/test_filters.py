@@ -138,6 +138,67 @@ def test_filters_that_live_together_are_judged_by_the_norms_of_all_of_them() -> 
         assert dead_filters(compressed, name) == [True, False, True, False]
 
 
+class Ended(nn.Module):
+    """A convolution of 4 filters on 3x3 pixels, then what is to be followed, then a linear layer."""
+
+    def __init__(self, end: Callable[[Tensor], Tensor], positions: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 1)
+        self.linear = nn.Linear(4 * positions, 3)
+        self.end = end
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(self.end(torch.relu(self.conv(x))))
+
+
+@pytest.mark.parametrize(
+    ("end", "positions"),
+    [
+        (lambda x: x.view(-1, 36), 9),
+        (lambda x: x.reshape((x.shape[0], 36)), 9),
+        (lambda x: torch.reshape(x, (-1, 36)).view(-1, 36), 9),
+        (lambda x: nn.functional.max_pool2d(x, 3).squeeze(-1).squeeze(-1), 1),
+        (lambda x: torch.mean(x.mean(3), 2), 1),
+        (lambda x: x.mean(-1, keepdim=True).mean(2).squeeze(2).view(-1, 4), 1),
+        (lambda x: x[:, :, 0, 0], 1),
+        (lambda x: x[:, :, 1:].flatten(1), 6),
+        (lambda x: x.mean((2, 3)).div(2).mul(3).neg(), 1),
+        (lambda x: x.flatten(start_dim=1, end_dim=-1), 9),
+    ],
+)
+def test_channels_are_followed_however_their_positions_are_brought_together(
+    end: Callable[[Tensor], Tensor], positions: int
+) -> None:
+    torch.manual_seed(0)
+    compressed = post_training(Ended(end, positions), Recipe(4, 0.5, None, 8, pruning="filters"))
+    assert compressed.module(torch.randn(2, 1, 3, 3)).shape == (2, 3)
+    assert compressed.notes == ()
+    dead = dead_filters(compressed, "conv")
+    assert sum(dead) == 2
+    columns = compressed.layers["linear"].weights().T
+    assert [not column.any() for column in columns] == [filter for filter in dead for _ in range(positions)]
+
+
+@pytest.mark.parametrize(
+    ("end", "inputs"),
+    [
+        (lambda x: x.mean(1).flatten(1), 9),
+        (lambda x: x.mean(3).flatten(0, 1).view(-1, 12), 12),
+        (lambda x: x[:, 1:].flatten(1), 27),
+        (lambda x: x[0].unsqueeze(0).flatten(1), 36),
+        (lambda x: x.view(-1, 9).view(-1, 36), 36),
+        (lambda x: nn.functional.pad(x.mean((2, 3)), (1, 1)), 6),
+    ],
+)
+def test_channels_that_are_mixed_cut_or_moved_are_not_followed(end: Callable[[Tensor], Tensor], inputs: int) -> None:
+    model = Ended(end, 1)
+    model.linear = nn.Linear(inputs, 3)
+    compressed = post_training(model, Recipe(4, 0.5, None, 8, pruning="filters"))
+    assert compressed.module(torch.randn(1, 1, 3, 3)).shape[1] == 3
+    assert not any(dead_filters(compressed, "conv"))
+    assert compressed.notes[0].startswith("layer conv: keeps all its filters")
+
+
 def test_a_rule_that_leaves_one_layer_out_is_told_of_all_that_are_pruned_with_it() -> None:
     rule = LayerRule("stem", final_sparsity=0.0)
     compressed = post_training(Residual(), Recipe(4, 0.5, None, 8, pruning="filters", layers=(rule,)))
