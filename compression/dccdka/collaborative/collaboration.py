@@ -10,7 +10,7 @@ from torch.nn.utils import parametrize
 
 from dccdka.collaborative.filters import filter_structure
 from dccdka.collaborative.layers import CompressedLayer, compressed_layers
-from dccdka.collaborative.notes import departure, held_back, sentences, too_few_for_clusters
+from dccdka.collaborative.notes import departure, held_back, sentences, stays_float, too_few_for_clusters
 from dccdka.collaborative.pruner import FilterPruner, GlobalPruner, GroupedLayer, LayerPruner, Pruner
 from dccdka.collaborative.result import CompressedModel, LayerCodes
 from dccdka.collaborative.weights import WeightGroup
@@ -39,7 +39,7 @@ class Collaboration:
         self.model = model
         self.recipe = recipe
         self.timeline = Timeline.of(recipe.schedule, steps)
-        self._told: dict[str, str] = {}
+        self._told = stays_float(model)
         self._fully_pruned = False
         self._finalized = False
         compressed = compressed_layers(model, recipe)

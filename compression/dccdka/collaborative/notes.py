@@ -6,13 +6,30 @@ from collections.abc import Mapping
 
 import numpy as np
 from torch import nn
+from torch.nn.parameter import UninitializedParameter
 
+from dccdka.collaborative.layers import Layer
 from dccdka.collaborative.result import LayerCodes
 from dccdka.recipe import LayerSettings
 
 # With few clusters or bits some weights more become zero and some clusters one in almost every layer: that is no news.
 _USUAL_ZEROS = 0.1
 _USUAL_CLUSTERS = 0.5
+
+
+def stays_float(model: nn.Module) -> dict[str, str]:
+    """What is said of modules with parameters of two axes or more that are no weight of a layer; the model is plain."""
+    told = {}
+    for name, module in model.named_modules():
+        own = module.named_parameters(recurse=False)
+        if kept := [parameter for parameter, value in own if _is_weight(value) and not isinstance(module, Layer)]:
+            whose = "only the weights of Conv1d, Conv2d and Linear layers are compressed"
+            told[name] = f"keeps its {', '.join(kept)} in float: {whose}"
+    return told
+
+
+def _is_weight(parameter: nn.Parameter) -> bool:
+    return isinstance(parameter, UninitializedParameter) or parameter.ndim > 1
 
 
 def too_few_for_clusters(asked: LayerSettings, live: int) -> str | None:
@@ -56,5 +73,6 @@ def held_back(asked: Mapping[str, float]) -> dict[str, str]:
 
 
 def sentences(model: nn.Module, told: Mapping[str, str]) -> tuple[str, ...]:
-    """What is told of layers, by their module names, in the order of the model's modules."""
-    return tuple(f"layer {name}: {told[name]}" for name, _ in model.named_modules() if name in told)
+    """What is told of modules, by name, in the order of the model's; its own name is empty."""
+    names = [name for name, _ in model.named_modules() if name in told]
+    return tuple(f"layer {name}: {told[name]}" if name else f"model: {told[name]}" for name in names)

@@ -10,7 +10,7 @@ from torch import fx, nn
 
 from dccdka.collaborative import CompressedModel, LayerCodes
 from dccdka.collaborative.layers import compressed_layers
-from dccdka.collaborative.notes import departure, sentences
+from dccdka.collaborative.notes import departure, sentences, stays_float
 from dccdka.quantization import quantize, scale_and_zero_point
 from dccdka.recipe import Recipe
 from dccdka.schedule import Timeline
@@ -77,7 +77,7 @@ class StackedCollaboration:
         """The candidate after `finalize`."""
         module = self.module_of(candidate).eval()
         recipe = self.recipes[candidate]
-        codes, told = {}, {}
+        codes, told = {}, stays_float(module)
         for layer, plan in zip(compressed_layers(module, recipe), self.plans[candidate], strict=True):
             codes[layer.name] = _codes(layer.module.weight, plan.bits)
             layer.module.weight.copy_(torch.from_numpy(codes[layer.name].weights()))

@@ -67,6 +67,27 @@ def test_notes_of_filters_count_the_weights_that_pruned_filters_take_along() -> 
     assert post_training(model, Recipe(4, 0.5, 32, 8, pruning="filters")).notes == ()
 
 
+class OtherWeights(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.position = nn.Parameter(torch.zeros(1, 4))
+        self.up = nn.ConvTranspose2d(1, 4, 3)
+        self.norm = nn.BatchNorm2d(4)
+        self.attention = nn.MultiheadAttention(4, 2)
+        self.linear = nn.Linear(4, 3)
+
+
+def test_weights_that_stay_float_are_told() -> None:
+    others = "in float: only the weights of Conv1d, Conv2d and Linear layers are compressed"
+    compressed = post_training(OtherWeights(), Recipe(4, 0.5, None, 8))
+    assert list(compressed.layers) == ["attention.out_proj", "linear"]
+    assert compressed.notes == (
+        f"model: keeps its position {others}",
+        f"layer up: keeps its weight {others}",
+        f"layer attention: keeps its in_proj_weight {others}",
+    )
+
+
 def test_the_worst_case_tells_nothing_of_codes_that_it_does_not_have() -> None:
     model, recipe = network(), Recipe(4, 0.3, None, 2)
     nn.init.normal_(model.get_submodule("6").weight)
