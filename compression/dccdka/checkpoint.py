@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,25 +51,28 @@ class Checkpoint:
         except OSError as error:
             raise CheckpointError(f"{self.path}: cannot be written: {error.strerror}") from error
 
+    def check(self) -> None:
+        """Raises CheckpointError, before anything is trained, for what would be wrong with a file that is there.
+
+        Only its tensors are left to `load`.
+        """
+        if not self.path.parent.is_dir():
+            raise CheckpointError(f"{self.path}: its folder does not exist; make it first")
+        if self.path.exists():
+            with self._opened() as file:
+                self._require_same(file.metadata() or {})
+
     def load(self) -> dict[str, Tensor] | None:
         """The tensors saved, on the CPU; None when there is no file yet.
 
-        Raises CheckpointError when the file is damaged, or of another training: then the field is named that differs;
-        and when there is no folder to save the first one in.
+        Raises CheckpointError when the file is damaged, or of another training: then the field is named that differs.
         """
         if not self.path.exists():
-            if not self.path.parent.is_dir():
-                raise CheckpointError(f"{self.path}: its folder does not exist; make it first")
             return None
-        try:
-            with safe_open(self.path, "pt") as file:
-                metadata = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
-        except (OSError, SafetensorError) as error:
-            raise self.damaged(str(error)) from error
-        if metadata.get("format") != FORMAT:
-            raise CheckpointError(f"{self.path}: is no checkpoint of a training; give another file, or remove it")
-        self._require_same(metadata)
+        with self._opened() as file:
+            metadata = file.metadata() or {}
+            self._require_same(metadata)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
         if metadata.get("sha256") != _digest(tensors):
             raise self.damaged("its tensors have another hash than when they were written")
         return tensors
@@ -77,7 +81,17 @@ class Checkpoint:
         """The error that says why the file cannot be used."""
         return CheckpointError(f"{self.path}: damaged ({why}); remove it to begin the training anew")
 
+    @contextmanager
+    def _opened(self) -> Iterator[Any]:
+        try:
+            with safe_open(self.path, "pt") as file:
+                yield file
+        except (OSError, SafetensorError) as error:
+            raise self.damaged(str(error)) from error
+
     def _require_same(self, metadata: Mapping[str, str]) -> None:
+        if metadata.get("format") != FORMAT:
+            raise CheckpointError(f"{self.path}: is no checkpoint of a training; give another file, or remove it")
         try:
             theirs = json.loads(metadata.get("fingerprint", ""))
         except (ValueError, RecursionError) as error:

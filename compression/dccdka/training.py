@@ -19,7 +19,7 @@ from dccdka.divergence import DivergedError
 from dccdka.evaluation import NetworkError, accuracy, require_logits
 from dccdka.fitting import fit
 from dccdka.integer_form import require_integer_form
-from dccdka.learner import Learner
+from dccdka.learner import Learner, abandoned_on_failure
 from dccdka.progress import OnProgress, ignore_progress
 from dccdka.recipe import Recipe
 from dccdka.teachers import NetworkTeacher, ParallelTeacher, StoredLogits, Teacher, TeacherError, Training
@@ -57,14 +57,16 @@ def train_teacher(
 ) -> None:
     """Train the model in place on the labels (Eq. 12) and leave it in eval mode, on the CPU.
 
-    checkpoint: as for `compress`. Raises TrainingConfigError, NetworkError, CheckpointError, DivergedError.
+    checkpoint: as for `compress`. Raises TrainingConfigError, NetworkError, CheckpointError, DivergedError; the model
+    is left as `compress` leaves it then.
     """
     steps = config.steps(len(dataset.train.labels))
     require_logits(model, dataset, "model")
     batches = _training_batches(dataset, config)
     file = _checkpoint(checkpoint, model, dataset, config, {"kind": "labels alone"})
     learner = Learner("the network", model, config, batches.labels.device, steps)
-    fit(learner, batches, _loss_of_labels, config, on_progress, checkpoint=file)
+    with abandoned_on_failure([learner]):
+        fit(learner, batches, _loss_of_labels, config, on_progress, checkpoint=file)
     model.cpu().eval()
 
 
@@ -97,7 +99,9 @@ def compress(
     lowered: the result is meant for `lower`, so a network that has no integer form is refused before it is trained.
 
     Raises, before anything is trained: DatasetError, RecipeError, TrainingConfigError, NetworkError, LoweringError,
-    TeacherError, CheckpointError; and DivergedError, which names step and layer.
+    TeacherError, CheckpointError; and DivergedError, which names step and layer. Whatever ends a training early, also
+    Ctrl-C, the model is plain afterwards and on the CPU, and can be given again, with the checkpoint or without. Its
+    weights are then those that it had come to: after DivergedError the diverged ones, so make the network anew.
     """
     dataset = load_dataset(data, seed=training.seed) if isinstance(data, str | Path) else data
     steps = training.steps(len(dataset.train.labels))
@@ -117,22 +121,18 @@ def compress(
             return _loss_of_labels(logits, batch, step)
         return distillation_loss(logits, lessons.logits(batch, step), batch.labels, recipe)
 
-    who = {"kind": "student", "recipe": recipe.to_dict(), "teacher": lessons.fingerprint if lessons else None}
-    file = _checkpoint(checkpoint, model, dataset, training, who)
-    learner = Learner("the student", model, training, device, steps, recipe)
-    fit(
-        learner,
-        batches,
-        loss_of,
-        training,
-        on_progress,
-        beside=lessons.learners if lessons is not None else (),
-        checkpoint=file,
-    )
-    if lessons is not None:
-        lessons.end()
-    assert learner.collaboration is not None  # made for the recipe
-    compressed = learner.collaboration.finalize()
+    learners = [*lessons.learners] if lessons is not None else []
+    with abandoned_on_failure(learners):
+        who = {"kind": "student", "recipe": recipe.to_dict(), "teacher": lessons.fingerprint if lessons else None}
+        file = _checkpoint(checkpoint, model, dataset, training, who)
+        learner = Learner("the student", model, training, device, steps, recipe)
+        beside = tuple(learners)
+        learners.append(learner)
+        fit(learner, batches, loss_of, training, on_progress, beside=beside, checkpoint=file)
+        if lessons is not None:
+            lessons.end()
+        assert learner.collaboration is not None  # made for the recipe
+        compressed = learner.collaboration.finalize()
     model.cpu()
     return compressed
 
@@ -167,12 +167,15 @@ def _as_teacher(teacher: AnyTeacher) -> Teacher | None:
 def _checkpoint(
     path: str | Path | None, model: nn.Module, dataset: Dataset, config: TrainingConfig, who: Mapping[str, object]
 ) -> Checkpoint | None:
+    """The file of this training; one of another is refused here, before anything is made of the network."""
     if path is None:
         return None
     settings = {name: value for name, value in vars(config).items() if name not in _FREE}
     shapes = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
     device = resolve_device(config.device).type
-    return Checkpoint(
+    file = Checkpoint(
         Path(path),
         {**who, "training": settings, "device": device, "data": split_sha256(dataset.train), "model": shapes},
     )
+    file.check()
+    return file

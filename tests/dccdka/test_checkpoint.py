@@ -267,4 +267,4 @@ def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 def test_a_training_does_not_begin_whose_checkpoint_has_no_folder(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"c: its folder does not exist; make it first"):
-        Checkpoint(tmp_path / "none" / "c", {}).load()
+        Checkpoint(tmp_path / "none" / "c", {}).check()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -25,8 +25,9 @@ class Collaboration:
     Make the optimiser after it, for it adds the centroids to the model's parameters, and move the model to its device
     before. Call `before_step(t)` before each optimiser step t of `steps`: it renews masks and clusters where they are
     due and computes the weights of that step; several backward passes may go before the optimiser's step, each with
-    noise of its own. `finalize` after the last. In eval mode the weights are at any time what `finalize` would make of
-    them, except for steps that the schedule has not reached. A layer whose weight is frozen is compressed as it is.
+    noise of its own. `finalize` after the last, or `abandon` when training ends early. In eval mode the weights are at
+    any time what `finalize` would make of them, except for steps that the schedule has not reached. A layer whose
+    weight is frozen is compressed as it is.
 
     notes: where the recipe cannot be followed to the letter, a sentence for each layer. Raises RecipeError when a rule
     matches no layer, when there is no layer or the weight of one is not its own, and when filters are to be pruned of a
@@ -41,8 +42,10 @@ class Collaboration:
         self.timeline = Timeline.of(recipe.schedule, steps)
         self.notes: tuple[str, ...] = ()
         self._fully_pruned = False
-        self._finalized = False
+        self._finished = False
         compressed = compressed_layers(model, recipe)
+        # The network's own ones, of biases or norms, which stay when a compression is abandoned.
+        self._others = set(_parametrized(model))
         # Filters are followed through the plain network, before anything is put on its layers.
         self._pruner = self._make_pruner()
         shared = [layer for layer in compressed if layer.settings.clusters is not None]
@@ -93,11 +96,23 @@ class Collaboration:
         if not self.clustered:
             self._begin_clustering()
         self._require_finite()
-        self._finalized = True
+        self._finished = True
         self._note_unfilled_clusters()
         layers = {layer.name: self._plain(layer) for layer in self.layers}
         self._pruner.finalize()
         return CompressedModel(self.model.eval(), layers, self.recipe, self.notes)
+
+    @torch.no_grad()
+    def abandon(self) -> None:
+        """Take the parametrizations off without a result, for a training that ended early.
+
+        The model is plain again, with the parameters that were trained, neither pruned nor clustered nor rounded. Does
+        nothing after `finalize`, or when called again.
+        """
+        self._finished = True
+        for module, name in list(_parametrized(self.model)):
+            if (module, name) not in self._others:
+                parametrize.remove_parametrizations(module, name, leave_parametrized=False)
 
     @torch.no_grad()
     def prune_fully(self) -> None:
@@ -162,8 +177,10 @@ class Collaboration:
                 )
 
     def _require_unfinished(self) -> None:
-        if self._finalized:
-            raise RuntimeError("the compression was finalized: its model is plain; begin another Collaboration for it")
+        if self._finished:
+            raise RuntimeError(
+                "the compression was finalized or abandoned: its model is plain; begin another Collaboration for it"
+            )
 
     def _note(self, layer: str, text: str) -> None:
         self.notes = (*self.notes, f"layer {layer}: {text}")
@@ -196,3 +213,11 @@ class Collaboration:
         parametrize.remove_parametrizations(module, "weight", leave_parametrized=False)
         module.weight.copy_(torch.from_numpy(codes.weights()))
         return codes
+
+
+def _parametrized(model: nn.Module) -> Iterator[tuple[nn.Module, str]]:
+    """Each module of which a parameter is parametrized, with the parameter's name."""
+    for module in model.modules():
+        if parametrize.is_parametrized(module):
+            for name in module.parametrizations:  # type: ignore[union-attr]  # a ModuleDict
+                yield module, name

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from dccdka.batches import Batch
 from dccdka.collaborative import CompressedModel
 from dccdka.evaluation import NetworkError, require_logits
-from dccdka.learner import Learner
+from dccdka.learner import Learner, abandoned_on_failure
 from dccdka.recipe import Recipe
 from dccdka.teachers.teacher import Lessons, Teacher, TeacherError, Training
 
@@ -48,10 +48,13 @@ class _ParallelLessons(Lessons):
             "parallel": [{name: list(t.shape) for name, t in each.state_dict().items()} for each in teacher.networks],
             "recipe": teacher.recipe.to_dict() if teacher.recipe is not None else None,
         }
-        self.learners = [
-            Learner(_name(number, count), network, training.config, training.device, training.steps, teacher.recipe)
-            for number, network in enumerate(teacher.networks)
-        ]
+        self.learners: list[Learner] = []
+        with abandoned_on_failure(self.learners):
+            for number, network in enumerate(teacher.networks):
+                who = _name(number, count)
+                self.learners.append(
+                    Learner(who, network, training.config, training.device, training.steps, teacher.recipe)
+                )
 
     def logits(self, batch: Batch, step: int) -> Tensor:
         given = []

@@ -8,6 +8,8 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
+from torch import nn
+from torch.nn.utils import parametrize
 
 from dccdka.collaborative import Collaboration, post_training
 from dccdka.recipe import LayerRule, PruningMode, Recipe, Schedule
@@ -87,3 +89,28 @@ def test_a_finished_model_may_be_compressed_again_but_not_by_what_finished_it() 
         collaboration.finalize()
     again = Recipe(4, 0.75, 4, 3)
     assert_holds(post_training(once.module, again), again)
+
+
+@pytest.mark.parametrize("pruning", get_args(PruningMode))
+def test_an_abandoned_model_is_plain_and_keeps_what_was_trained(pruning: PruningMode) -> None:
+    model = network()
+    parametrize.register_parametrization(model.get_submodule("2"), "bias", nn.Identity())
+    names = set(model.state_dict())
+    collaboration = Collaboration(model, Recipe(4, 0.5, 6, 4, pruning=pruning), steps=40)
+    train(model, collaboration, range(36))
+    trained = [layer.original.clone() for layer in collaboration.layers]
+    for _ in range(2):
+        collaboration.abandon()
+        assert all(torch.equal(*pair) for pair in zip(effective(model), trained, strict=True))
+    # The network's own parametrization is left alone.
+    assert set(model.state_dict()) == names
+    with pytest.raises(RuntimeError, match="abandoned"):
+        collaboration.before_step(36)
+
+
+def test_a_finalized_model_cannot_be_abandoned_any_more() -> None:
+    model = network()
+    collaboration = Collaboration(model, Recipe(4, 0.5, 6, 4), steps=40)
+    compressed = collaboration.finalize()
+    collaboration.abandon()
+    assert_holds(compressed, compressed.recipe)
