@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,26 +41,30 @@ class Checkpoint:
             "fingerprint": json.dumps(self.fingerprint, sort_keys=True),
             "sha256": _digest(plain),
         }
-        unfinished = self.path.with_name(self.path.name + ".part")
-        try:
-            with unfinished.open("wb") as file:
+        with self._writing():
+            with self._unfinished.open("wb") as file:
                 file.write(save(plain, metadata))
                 file.flush()
                 os.fsync(file.fileno())
-            unfinished.replace(self.path)
-        except OSError as error:
-            raise CheckpointError(f"{self.path}: cannot be written: {error.strerror}") from error
+            self._unfinished.replace(self.path)
 
-    def check(self) -> None:
-        """Raises CheckpointError, before anything is trained, for what would be wrong with a file that is there.
+    def check(self, *, later: Collection[str] = ()) -> None:
+        """Raises CheckpointError, before anything is trained, for what `load` or `save` would raise.
 
-        Only its tensors are left to `load`.
+        Only the tensors of a file that is there are not looked at. later: fields of the fingerprint that are not known
+        yet.
         """
-        if not self.path.parent.is_dir():
-            raise CheckpointError(f"{self.path}: its folder does not exist; make it first")
-        if self.path.exists():
+        with self._writing():
+            if self.path.is_dir():
+                raise CheckpointError(f"{self.path}: is a folder; give the name of a file in it")
+            if not self.path.parent.is_dir():
+                raise CheckpointError(f"{self.path}: its folder does not exist; make it first")
+            self._unfinished.touch()
+            self._unfinished.unlink()
+            exists = self.path.exists()
+        if exists:
             with self._opened() as file:
-                self._require_same(file.metadata() or {})
+                self._require_same(file.metadata() or {}, later)
 
     def load(self) -> dict[str, Tensor] | None:
         """The tensors saved, on the CPU; None when there is no file yet.
@@ -81,6 +85,19 @@ class Checkpoint:
         """The error that says why the file cannot be used."""
         return CheckpointError(f"{self.path}: damaged ({why}); remove it to begin the training anew")
 
+    @property
+    def _unfinished(self) -> Path:
+        return self.path.with_name(self.path.name + ".part")
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise CheckpointError(
+                f"{self.path}: cannot be written: {error.strerror}; give a file where there is room and leave to write"
+            ) from error
+
     @contextmanager
     def _opened(self) -> Iterator[Any]:
         try:
@@ -89,7 +106,7 @@ class Checkpoint:
         except (OSError, SafetensorError) as error:
             raise self.damaged(str(error)) from error
 
-    def _require_same(self, metadata: Mapping[str, str]) -> None:
+    def _require_same(self, metadata: Mapping[str, str], later: Collection[str] = ()) -> None:
         if metadata.get("format") != FORMAT:
             raise CheckpointError(f"{self.path}: is no checkpoint of a training; give another file, or remove it")
         try:
@@ -97,6 +114,8 @@ class Checkpoint:
         except (ValueError, RecursionError) as error:
             raise self.damaged(f"its fingerprint cannot be read: {error}") from error
         ours = json.loads(json.dumps(self.fingerprint))
+        if isinstance(theirs, dict):
+            theirs = {name: value for name, value in theirs.items() if name not in later}
         different = _difference(theirs, ours)
         if different is not None:
             raise CheckpointError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch.nn import functional as F
 
 from dccdka.batches import Batch, Batches
 from dccdka.checkpoint import Checkpoint, CheckpointError
-from dccdka.collaborative import CompressedModel
+from dccdka.collaborative import CompressedModel, require_feasible
 from dccdka.datasets import Dataset, load_dataset
 from dccdka.distillation import distillation_loss
 from dccdka.divergence import DivergedError
@@ -62,8 +63,10 @@ def train_teacher(
     """
     steps = config.steps(len(dataset.train.labels))
     require_logits(model, dataset, "model")
-    batches = _training_batches(dataset, config)
     file = _checkpoint(checkpoint, model, dataset, config, {"kind": "labels alone"})
+    if file is not None:
+        file.check()
+    batches = _training_batches(dataset, config)
     learner = Learner("the network", model, config, batches.labels.device, steps)
     with abandoned_on_failure([learner]):
         fit(learner, batches, _loss_of_labels, config, on_progress, checkpoint=file)
@@ -99,22 +102,27 @@ def compress(
     lowered: the result is meant for `lower`, so a network that has no integer form is refused before it is trained.
 
     Raises, before anything is trained: DatasetError, RecipeError, TrainingConfigError, NetworkError, LoweringError,
-    TeacherError, CheckpointError; and DivergedError, which names step and layer. Whatever ends a training early, also
-    Ctrl-C, the model is plain afterwards and on the CPU, and can be given again, with the checkpoint or without. Its
-    weights are then those that it had come to: after DivergedError the diverged ones, so make the network anew.
+    TeacherError, CheckpointError (also where none could be saved); and DivergedError, which names step and layer.
+    Whatever ends a training early, also Ctrl-C, the model is plain afterwards and on the CPU, and can be given again,
+    with the checkpoint or without. Its weights are then those that it had come to: after DivergedError the diverged
+    ones, so make the network anew.
     """
     dataset = load_dataset(data, seed=training.seed) if isinstance(data, str | Path) else data
     steps = training.steps(len(dataset.train.labels))
     require_logits(model, dataset, "model")
+    require_feasible(model, recipe)
     if lowered:
         require_integer_form(model, dataset, recipe)
+    chosen = _as_teacher(teacher)
+    if isinstance(chosen, ParallelTeacher) and model in chosen.networks:
+        raise TeacherError("teacher: is the student itself, which cannot learn beside itself; give another network")
+    file = _checkpoint(checkpoint, model, dataset, training, {"kind": "student", "recipe": recipe.to_dict()})
+    if file is not None:
+        # What the teacher knows is found out from all the images, which may take long: all else is looked at before.
+        file.check(later=("teacher",))
     batches = _training_batches(dataset, training)
     device = batches.labels.device
-    lessons = None
-    if (chosen := _as_teacher(teacher)) is not None:
-        if isinstance(chosen, ParallelTeacher) and model in chosen.networks:
-            raise TeacherError("teacher: is the student itself, which cannot learn beside itself; give another network")
-        lessons = chosen.prepare(Training(dataset, training, device, steps))
+    lessons = chosen.prepare(Training(dataset, training, device, steps)) if chosen is not None else None
 
     def loss_of(logits: Tensor, batch: Batch, step: int) -> Tensor:
         if lessons is None:
@@ -123,8 +131,10 @@ def compress(
 
     learners = [*lessons.learners] if lessons is not None else []
     with abandoned_on_failure(learners):
-        who = {"kind": "student", "recipe": recipe.to_dict(), "teacher": lessons.fingerprint if lessons else None}
-        file = _checkpoint(checkpoint, model, dataset, training, who)
+        if file is not None:
+            teaching = lessons.fingerprint if lessons is not None else None
+            file = replace(file, fingerprint={**file.fingerprint, "teacher": teaching})
+            file.check()
         learner = Learner("the student", model, training, device, steps, recipe)
         beside = tuple(learners)
         learners.append(learner)
@@ -167,15 +177,12 @@ def _as_teacher(teacher: AnyTeacher) -> Teacher | None:
 def _checkpoint(
     path: str | Path | None, model: nn.Module, dataset: Dataset, config: TrainingConfig, who: Mapping[str, object]
 ) -> Checkpoint | None:
-    """The file of this training; one of another is refused here, before anything is made of the network."""
     if path is None:
         return None
     settings = {name: value for name, value in vars(config).items() if name not in _FREE}
     shapes = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
     device = resolve_device(config.device).type
-    file = Checkpoint(
+    return Checkpoint(
         Path(path),
         {**who, "training": settings, "device": device, "data": split_sha256(dataset.train), "model": shapes},
     )
-    file.check()
-    return file

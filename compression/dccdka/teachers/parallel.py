@@ -7,10 +7,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dccdka.batches import Batch
-from dccdka.collaborative import CompressedModel
+from dccdka.collaborative import CompressedModel, require_feasible
 from dccdka.evaluation import NetworkError, require_logits
 from dccdka.learner import Learner, abandoned_on_failure
-from dccdka.recipe import Recipe
+from dccdka.recipe import Recipe, RecipeError
 from dccdka.teachers.teacher import Lessons, Teacher, TeacherError, Training
 
 
@@ -33,10 +33,16 @@ class ParallelTeacher(Teacher):
 
     def prepare(self, training: Training) -> Lessons:
         for number, network in enumerate(self.networks):
+            who = _name(number, len(self.networks))
             try:
-                require_logits(network, training.dataset, _name(number, len(self.networks)))
+                require_logits(network, training.dataset, who)
             except NetworkError as error:
                 raise TeacherError(str(error)) from error
+            try:
+                if self.recipe is not None:
+                    require_feasible(network, self.recipe)
+            except RecipeError as error:
+                raise TeacherError(f"{who}: its recipe: {error}") from error
         return _ParallelLessons(self, training)
 
 
