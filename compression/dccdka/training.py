@@ -21,6 +21,7 @@ from dccdka.evaluation import NetworkError, accuracy, require_logits
 from dccdka.fitting import fit
 from dccdka.integer_form import require_integer_form
 from dccdka.learner import Learner, abandoned_on_failure
+from dccdka.network_fingerprint import network_fingerprint
 from dccdka.progress import OnProgress, ignore_progress
 from dccdka.recipe import Recipe
 from dccdka.teachers import NetworkTeacher, ParallelTeacher, StoredLogits, Teacher, TeacherError, Training
@@ -180,9 +181,6 @@ def _checkpoint(
     if path is None:
         return None
     settings = {name: value for name, value in vars(config).items() if name not in _FREE}
-    shapes = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
     device = resolve_device(config.device).type
-    return Checkpoint(
-        Path(path),
-        {**who, "training": settings, "device": device, "data": split_sha256(dataset.train), "model": shapes},
-    )
+    about = {**who, "training": settings, "device": device, "data": split_sha256(dataset.train)}
+    return Checkpoint(Path(path), {**about, **network_fingerprint(model, dataset.image_shape)})

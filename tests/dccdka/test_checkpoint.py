@@ -188,6 +188,14 @@ def test_the_checkpoint_of_other_data_teachers_and_networks_is_refused(
         trained(tiny, network(0), None, file)
     with pytest.raises(CheckpointError, match=r"another training: model\.5\.weight is only in the training asked"):
         trained(tiny, with_dropout(network, 0), network(1), file)
+    silu = network(0)
+    silu[2] = nn.SiLU()  # type: ignore[index]  # a Sequential
+    differs = r"another training: forward\.3 is \"relu\(.*in the file, \"silu\("
+    with pytest.raises(CheckpointError, match=differs):
+        trained(tiny, silu, network(1), file)
+    trained(tiny, network(0), ParallelTeacher(network(1)), tmp_path / "d")
+    with pytest.raises(CheckpointError, match=r"another training: teacher\.parallel\.0\.forward\.3"):
+        trained(tiny, network(0), ParallelTeacher(silu), tmp_path / "d")
 
 
 def rewritten(file: Path, change: Callable[[dict[str, torch.Tensor], dict[str, str]], None]) -> None:

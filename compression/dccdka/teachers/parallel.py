@@ -10,6 +10,7 @@ from dccdka.batches import Batch
 from dccdka.collaborative import CompressedModel, require_feasible
 from dccdka.evaluation import NetworkError, require_logits
 from dccdka.learner import Learner, abandoned_on_failure
+from dccdka.network_fingerprint import network_fingerprint
 from dccdka.recipe import Recipe, RecipeError
 from dccdka.teachers.teacher import Lessons, Teacher, TeacherError, Training
 
@@ -51,7 +52,10 @@ class _ParallelLessons(Lessons):
         self._teacher = teacher
         count = len(teacher.networks)
         self.fingerprint = {
-            "parallel": [{name: list(t.shape) for name, t in each.state_dict().items()} for each in teacher.networks],
+            "parallel": {
+                str(number): network_fingerprint(network, training.dataset.image_shape)
+                for number, network in enumerate(teacher.networks)
+            },
             "recipe": teacher.recipe.to_dict() if teacher.recipe is not None else None,
         }
         self.learners: list[Learner] = []
