@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from dccdka.batches import Batches
-from dccdka.datasets import Dataset, Normalization, Split
+from dccdka.datasets import Dataset, DatasetError, Normalization, Split
 from dccdka.function_reference import in_one_line
 from dccdka.training_config import resolve_device
 
@@ -22,9 +22,11 @@ class NetworkError(ValueError):
 def accuracy(model: nn.Module, split: Split, normalization: Normalization, *, device: str = "auto") -> float:
     """Share of a split that the float module classifies correctly; leaves it in eval mode, on the CPU.
 
-    Raises TrainingConfigError for a device that is not there.
+    Raises TrainingConfigError for a device that is not there, DatasetError for a split without images.
     """
     target = resolve_device(device)
+    if len(split.labels) == 0:
+        raise DatasetError("split: has no images, so there is no accuracy; give one that has some")
     correct = torch.zeros((), dtype=torch.int64, device=target)
     for logits, labels in _evaluated(model, split, normalization, target):
         correct += (logits.argmax(1) == labels).sum()

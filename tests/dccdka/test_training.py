@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from dccdka.collaborative import CompressedModel
-from dccdka.datasets import Dataset, Split, load_dataset
+from dccdka.datasets import Dataset, DatasetError, Split, load_dataset
 from dccdka.learning_rate import learning_rate_factor
 from dccdka.models import build_model
 from dccdka.progress import Progress
@@ -104,6 +104,11 @@ def test_an_evaluation_on_no_device_is_refused(small: Dataset, device: str) -> N
 def test_a_gpu_that_is_not_there_is_told(small: Dataset) -> None:
     with pytest.raises(TrainingConfigError, match=r'^device: "cuda" is not available here'):
         accuracy(model(small, width=2), small.train, small.normalization, device="cuda")
+
+
+def test_there_is_no_accuracy_without_images(small: Dataset) -> None:
+    with pytest.raises(DatasetError, match=r"^split: has no images"):
+        accuracy(model(small, width=2), head(small.test, 0), small.normalization, device="cpu")
 
 
 def test_stored_logits_are_in_the_order_of_the_training_split(small: Dataset) -> None:

@@ -51,10 +51,11 @@ def compress_stacked(
     what `compress` raises for data, logits and configuration.
     """
     configs = _configs(training, len(recipes))
+    steps = configs[0].steps(len(dataset.train.labels))
     require_logits(model, dataset, "model")
     if lowered:
         require_integer_form(model, dataset, recipes[0])
-    stack = _Stack(model, dataset, recipes, logits, configs)
+    stack = _Stack(model, dataset, recipes, logits, configs, steps)
     stack.train(on_progress)
     return stack.results()
 
@@ -91,11 +92,12 @@ class _Stack:
         recipes: Sequence[Recipe],
         logits: NDArray[np.float32] | StoredLogits,
         configs: Sequence[TrainingConfig],
+        steps: int,
     ) -> None:
         self.recipes, self.configs = recipes, configs
         self.count = len(recipes)
         self.config = configs[0]
-        self.steps = self.config.steps(len(dataset.train.labels))
+        self.steps = steps
         device = resolve_device(self.config.device)
         self.batches = Batches(
             dataset.train, dataset.normalization, self.config.batch_size, device, self.config.augmentation

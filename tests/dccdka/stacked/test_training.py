@@ -219,6 +219,12 @@ def test_no_recipes_and_wrong_logits_are_refused(dataset: Dataset, logits: np.nd
         compress_stacked(student(), dataset, RECIPES, logits[:500], CONFIG)
 
 
+def test_data_without_images_are_told_as_such(dataset: Dataset, logits: np.ndarray) -> None:
+    empty = replace(dataset, train=Split(dataset.train.images[:0], dataset.train.labels[:0]))
+    with pytest.raises(TrainingConfigError, match="more than the 0 training images"):
+        compress_stacked(student(), empty, RECIPES, logits[:0], CONFIG)
+
+
 class Permuted(nn.Module):
     """Makes a tensor in its forward."""
 
