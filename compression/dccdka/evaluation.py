@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from dccdka.batches import Batches
 from dccdka.datasets import Dataset, DatasetError, Normalization, Split
 from dccdka.function_reference import in_one_line
+from dccdka.kinds import kind_of
 from dccdka.training_config import resolve_device
 
 EVALUATION_BATCH = 256
@@ -22,8 +23,10 @@ class NetworkError(ValueError):
 def accuracy(model: nn.Module, split: Split, normalization: Normalization, *, device: str = "auto") -> float:
     """Share of a split that the float module classifies correctly; leaves it in eval mode, on the CPU.
 
-    Raises TrainingConfigError for a device that is not there, DatasetError for a split without images.
+    Raises TrainingConfigError for a device that is not there, NetworkError for what is no module, and DatasetError for
+    a split without images.
     """
+    _require_module(model, "model")
     target = resolve_device(device)
     if len(split.labels) == 0:
         raise DatasetError("split: has no images, so there is no accuracy; give one that has some")
@@ -49,6 +52,7 @@ def require_logits(model: nn.Module, dataset: Dataset, what: str) -> None:
 
     what: the network's name in messages. Its mode stays as it is.
     """
+    _require_module(model, what)
     channels, height, width = dataset.image_shape
     parameter = next(model.parameters(), None)
     images = torch.zeros(2, channels, height, width, device=parameter.device if parameter is not None else None)
@@ -63,3 +67,8 @@ def require_logits(model: nn.Module, dataset: Dataset, what: str) -> None:
     given = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
     if given != [2, dataset.classes]:
         raise NetworkError(f"{what}: must give logits of shape [n, {dataset.classes}], gives {given} for n = 2")
+
+
+def _require_module(model: object, what: str) -> None:
+    if not isinstance(model, nn.Module):
+        raise NetworkError(f"{what}: must be a torch.nn.Module, is {kind_of(model)}; give the network itself")

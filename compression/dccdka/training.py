@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dccdka.arguments import AnyData, AnyTeacher, as_dataset, as_teacher
 from dccdka.batches import Batch, Batches
 from dccdka.checkpoint import Checkpoint, CheckpointError
 from dccdka.collaborative import CompressedModel, require_feasible
-from dccdka.datasets import Dataset, load_dataset
+from dccdka.datasets import Dataset
 from dccdka.distillation import distillation_loss
 from dccdka.divergence import DivergedError
 from dccdka.evaluation import NetworkError, accuracy, require_logits
@@ -24,9 +25,9 @@ from dccdka.learner import Learner, abandoned_on_failure
 from dccdka.network_fingerprint import network_fingerprint
 from dccdka.progress import OnProgress, ignore_progress
 from dccdka.recipe import Recipe
-from dccdka.teachers import NetworkTeacher, ParallelTeacher, StoredLogits, Teacher, TeacherError, Training
+from dccdka.teachers import NetworkTeacher, ParallelTeacher, StoredLogits, TeacherError, Training
 from dccdka.teachers.stored import split_sha256
-from dccdka.training_config import TrainingConfig, TrainingConfigError, resolve_device
+from dccdka.training_config import TrainingConfig, TrainingConfigError, require_training, resolve_device
 
 __all__ = [
     "AnyTeacher",
@@ -42,8 +43,6 @@ __all__ = [
     "train_teacher",
 ]
 
-AnyTeacher = nn.Module | Sequence[nn.Module] | NDArray[np.float32] | Tensor | Teacher | None
-
 _DEFAULT = TrainingConfig()
 # What of a configuration a training may go on with changed: it touches no result on the same device.
 _FREE = ("device", "checkpoint_every")
@@ -51,7 +50,7 @@ _FREE = ("device", "checkpoint_every")
 
 def train_teacher(
     model: nn.Module,
-    dataset: Dataset,
+    dataset: AnyData,
     config: TrainingConfig,
     on_progress: OnProgress = ignore_progress,
     *,
@@ -59,9 +58,11 @@ def train_teacher(
 ) -> None:
     """Train the model in place on the labels (Eq. 12) and leave it in eval mode, on the CPU.
 
-    checkpoint: as for `compress`. Raises TrainingConfigError, NetworkError, CheckpointError, DivergedError; the model
-    is left as `compress` leaves it then.
+    dataset, checkpoint: as data and checkpoint of `compress`. Raises DatasetError, TrainingConfigError, NetworkError,
+    CheckpointError, DivergedError; the model is left as `compress` leaves it then.
     """
+    require_training(config, "config")
+    dataset = as_dataset(dataset, config.seed)
     steps = config.steps(len(dataset.train.labels))
     require_logits(model, dataset, "model")
     file = _checkpoint(checkpoint, model, dataset, config, {"kind": "labels alone"})
@@ -82,7 +83,7 @@ def teacher_logits(model: nn.Module, dataset: Dataset, *, device: str = "auto") 
 
 def compress(
     model: nn.Module,
-    data: Dataset | str | Path,
+    data: AnyData,
     recipe: Recipe,
     teacher: AnyTeacher = None,
     *,
@@ -108,13 +109,14 @@ def compress(
     with the checkpoint or without. Its weights are then those that it had come to: after DivergedError the diverged
     ones, so make the network anew.
     """
-    dataset = load_dataset(data, seed=training.seed) if isinstance(data, str | Path) else data
+    require_training(training, "training")
+    dataset = as_dataset(data, training.seed)
     steps = training.steps(len(dataset.train.labels))
     require_logits(model, dataset, "model")
     require_feasible(model, recipe)
     if lowered:
         require_integer_form(model, dataset, recipe)
-    chosen = _as_teacher(teacher)
+    chosen = as_teacher(teacher)
     if isinstance(chosen, ParallelTeacher) and model in chosen.networks:
         raise TeacherError("teacher: is the student itself, which cannot learn beside itself; give another network")
     file = _checkpoint(checkpoint, model, dataset, training, {"kind": "student", "recipe": recipe.to_dict()})
@@ -155,24 +157,6 @@ def _loss_of_labels(logits: Tensor, batch: Batch, step: int) -> Tensor:
 def _training_batches(dataset: Dataset, config: TrainingConfig) -> Batches:
     device = resolve_device(config.device)
     return Batches(dataset.train, dataset.normalization, config.batch_size, device, config.augmentation)
-
-
-def _as_teacher(teacher: AnyTeacher) -> Teacher | None:
-    match teacher:
-        case None | Teacher():
-            return teacher
-        case nn.Module():
-            return NetworkTeacher(teacher)
-        case np.ndarray():
-            return StoredLogits(teacher)
-        case Tensor():
-            return StoredLogits(teacher.detach().float().cpu().numpy())
-        case [*networks] if networks and all(isinstance(network, nn.Module) for network in networks):
-            return NetworkTeacher(*networks)
-    raise TeacherError(
-        "teacher: must be a module, a list of modules, logits, one of dccdka.teachers or None, is"
-        f" {type(teacher).__name__}"
-    )
 
 
 def _checkpoint(

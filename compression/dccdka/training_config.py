@@ -9,6 +9,7 @@ from typing import Literal, get_args
 import torch
 
 from dccdka.augmentation import Augmentation
+from dccdka.kinds import kind_of
 
 Device = Literal["cpu", "cuda", "auto"]
 Autocast = Literal["none", "bf16", "fp16"]
@@ -64,6 +65,14 @@ class TrainingConfig:
         if images < self.batch_size:
             raise TrainingConfigError(f"batch_size: {self.batch_size} is more than the {images} training images")
         return self.epochs * (images // self.batch_size)
+
+
+def require_training(config: object, what: str) -> None:
+    """Raises TrainingConfigError for anything but a TrainingConfig; what: the argument's name in messages."""
+    if not isinstance(config, TrainingConfig):
+        raise TrainingConfigError(
+            f"{what}: must be a TrainingConfig, is {kind_of(config)}; give dccdka.TrainingConfig(epochs=.., ..)"
+        )
 
 
 def resolve_device(device: str) -> torch.device:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from dccdka.collaborative.feasibility import require_model_and_recipe
 from dccdka.collaborative.filters import filter_structure
 from dccdka.collaborative.layers import CompressedLayer, compressed_layers
 from dccdka.collaborative.pruner import FilterPruner, GlobalPruner, GroupedLayer, LayerPruner, Pruner
@@ -35,6 +36,7 @@ class Collaboration:
     """
 
     def __init__(self, model: nn.Module, recipe: Recipe, steps: int) -> None:
+        require_model_and_recipe(model, recipe)
         if steps < 1:
             raise RecipeError(f"steps: must be 1 or more, got {steps}")
         self.model = model

@@ -20,7 +20,7 @@ from dccdka.progress import Progress
 from dccdka.pruning import pruned_count
 from dccdka.recipe import LayerRule, Recipe, Schedule
 from dccdka.stacked import StackingError, compress_stacked
-from dccdka.teachers import StoredLogits, TeacherError
+from dccdka.teachers import NetworkTeacher, StoredLogits, TeacherError
 from dccdka.training import compress
 from dccdka.training_config import TrainingConfig, TrainingConfigError
 
@@ -119,6 +119,19 @@ def test_each_of_different_recipes_becomes_what_it_becomes_alone(dataset: Datase
         assert isinstance(result, CompressedModel)
         assert_fulfils(result, recipe)
         assert_twins(result, compress(student(), dataset, recipe, logits, training=config))
+
+
+def test_a_teacher_teaches_as_its_stored_logits_do(dataset: Dataset) -> None:
+    teacher = student().eval()
+    stored = StoredLogits.compute(NetworkTeacher(teacher), dataset, device="cpu")
+    results = [
+        compress_stacked(student(), dataset, RECIPES[:1], given, CONFIG)[0]
+        for given in (stored, teacher, NetworkTeacher(teacher), torch.from_numpy(stored.values[0, 0]))
+    ]
+    for result in results:
+        assert isinstance(result, CompressedModel)
+        for name, codes in result.layers.items():
+            assert np.array_equal(codes.codes, results[0].layers[name].codes)  # type: ignore[union-attr]  # as above
 
 
 def test_a_candidate_that_diverges_is_reported_alone(dataset: Dataset, logits: np.ndarray) -> None:
