@@ -44,6 +44,7 @@ class Collaboration:
         self.timeline = Timeline.of(recipe.schedule, steps)
         self.notes: tuple[str, ...] = ()
         self._fully_pruned = False
+        self._clustering_begun = False
         self._finished = False
         compressed = compressed_layers(model, recipe)
         # The network's own ones, of biases or norms, which stay when a compression is abandoned.
@@ -75,7 +76,8 @@ class Collaboration:
         """Renew masks and clusters where the schedule says so, and compute the weights of this step."""
         self._require_unfinished()
         timeline = self.timeline
-        if step == timeline.clustering_begin:
+        # Also where a loop begins later, or leaves that step out.
+        if step >= timeline.clustering_begin and not self._clustering_begun:
             self._begin_clustering()
         elif timeline.renews(step):
             if step <= timeline.pruning_end:
@@ -139,6 +141,7 @@ class Collaboration:
             group.load_state(parts[name])
         self._pruner.load_state(parts.get("pruner", {}))
         self._fully_pruned = bool(state["fully_pruned"])
+        self._clustering_begun = self.clustered
 
     def _make_pruner(self) -> Pruner:
         if self.recipe.pruning == "layer":
@@ -199,6 +202,7 @@ class Collaboration:
         self._fully_pruned = step + timeline.interval > timeline.pruning_end
 
     def _begin_clustering(self) -> None:
+        self._clustering_begun = True
         self.prune_fully()
         for group in self._groups.values():
             group.begin_sharing(self.recipe.centroid_init)
