@@ -16,6 +16,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from dccdka.differences import first_difference
+
 FORMAT = "dccdka checkpoint 1"
 
 
@@ -114,33 +116,14 @@ class Checkpoint:
         except (ValueError, RecursionError) as error:
             raise self.damaged(f"its fingerprint cannot be read: {error}") from error
         ours = json.loads(json.dumps(self.fingerprint))
-        if isinstance(theirs, dict):
-            theirs = {name: value for name, value in theirs.items() if name not in later}
-        different = _difference(theirs, ours)
+        if not isinstance(theirs, dict):
+            raise self.damaged(f"its fingerprint is no table: {theirs!r:.80}")
+        known = {name: value for name, value in theirs.items() if name not in later}
+        different = first_difference(known, ours, "the file", "the training asked for")
         if different is not None:
             raise CheckpointError(
                 f"{self.path}: is of another training: {different}; give another file, or remove it to begin anew"
             )
-
-
-def _difference(theirs: object, ours: object, name: str = "") -> str | None:
-    """Where two JSON values differ first, by the name of the field."""
-    if theirs == ours:
-        return None
-    if isinstance(theirs, dict) and isinstance(ours, dict):
-        for key in [*ours, *(key for key in theirs if key not in ours)]:
-            inner = f"{name}.{key}" if name else key
-            if key not in theirs or key not in ours:
-                return f"{inner} is only in the {'file' if key in theirs else 'training asked for'}"
-            found = _difference(theirs[key], ours[key], inner)
-            if found is not None:
-                return found
-    return f"{name or 'the fingerprint'} is {_short(theirs)} in the file, {_short(ours)} in the training asked for"
-
-
-def _short(value: object) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def _digest(tensors: Mapping[str, Tensor]) -> str:

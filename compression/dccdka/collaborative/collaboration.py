@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 
 import torch
@@ -14,6 +15,7 @@ from dccdka.collaborative.layers import CompressedLayer, compressed_layers
 from dccdka.collaborative.pruner import FilterPruner, GlobalPruner, GroupedLayer, LayerPruner, Pruner
 from dccdka.collaborative.result import CompressedModel, LayerCodes
 from dccdka.collaborative.weights import WeightGroup
+from dccdka.differences import first_difference
 from dccdka.divergence import DivergedError
 from dccdka.pruning import pruned_count
 from dccdka.recipe import Recipe, RecipeError
@@ -129,10 +131,12 @@ class Collaboration:
         """Copies of all that training has changed besides the model's own parameters and buffers."""
         parts = {name: group.state() for name, group in self._groups.items()} | {"pruner": self._pruner.state()}
         state = {f"{part}.{name}": value for part, state in parts.items() for name, value in state.items()}
-        return {**state, "fully_pruned": torch.tensor(self._fully_pruned)}
+        recipe = torch.frombuffer(bytearray(json.dumps(self.recipe.to_dict()).encode()), dtype=torch.uint8)
+        return {**state, "fully_pruned": torch.tensor(self._fully_pruned), "recipe": recipe}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Take back a `state_dict` of the same model and recipe. Raises KeyError or ValueError when it is another's."""
+        self._require_same_recipe(state["recipe"])
         parts: dict[str, dict[str, Tensor]] = {}
         for key, value in state.items():
             part, _, name = key.partition(".")
@@ -142,6 +146,13 @@ class Collaboration:
         self._pruner.load_state(parts.get("pruner", {}))
         self._fully_pruned = bool(state["fully_pruned"])
         self._clustering_begun = self.clustered
+
+    def _require_same_recipe(self, written: Tensor) -> None:
+        theirs = json.loads(bytes(written.tolist()))
+        ours = json.loads(json.dumps(self.recipe.to_dict()))
+        different = first_difference(theirs, ours, "the state", "the recipe given here", "recipe")
+        if different is not None:
+            raise ValueError(f"{different}; make the Collaboration with the recipe of the state")
 
     def _make_pruner(self) -> Pruner:
         if self.recipe.pruning == "layer":

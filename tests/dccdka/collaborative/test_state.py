@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from typing import get_args
+from dataclasses import replace
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -48,13 +49,36 @@ def test_a_training_goes_on_from_its_state_bit_by_bit(stop: int, pruning: Prunin
 
 def test_a_state_of_something_else_is_refused() -> None:
     state = Collaboration(network(), Recipe(4, 0.5, 6, 4), steps=40).state_dict()
-    with pytest.raises(ValueError, match="centroids"):
-        Collaboration(network(), Recipe(4, 0.5, 7, 4), steps=40).load_state_dict(state)
+    with pytest.raises(ValueError, match="mask: expected"):
+        Collaboration(nn.Linear(3, 5), Recipe(4, 0.5, 6, 4), steps=40).load_state_dict(state)
     with pytest.raises(KeyError):
-        Collaboration(network(), Recipe(4, 0.5, None, 4), steps=40).load_state_dict(state)
+        Collaboration(network(), Recipe(4, 0.5, 6, 4), steps=40).load_state_dict({"recipe": state["recipe"]})
     with pytest.raises(ValueError, match="index: points outside"):
         broken = {**state, "shared.index": state["shared.index"] + 100}
         Collaboration(network(), Recipe(4, 0.5, 6, 4), steps=40).load_state_dict(broken)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"temperature": 5},
+        {"final_sparsity": 0.6},
+        {"clusters": 7},
+        {"clusters": None},
+        {"bits": 5},
+        {"pruning": "global"},
+        {"layers": (LayerRule("first", bits=3),)},
+    ],
+)
+def test_a_state_of_another_recipe_is_refused_by_the_field(change: dict[str, Any]) -> None:
+    recipe = Recipe(4, 0.5, 6, 4)
+    model = network()
+    state = Collaboration(network(), recipe, steps=40).state_dict()
+    other = Collaboration(model, replace(recipe, **change), steps=40)
+    before = other.state_dict()
+    with pytest.raises(ValueError, match=rf"^recipe\.{next(iter(change))} is .* in the state, .*; make the Collaborat"):
+        other.load_state_dict(state)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in other.state_dict().items())
 
 
 def test_a_model_in_training_can_be_copied() -> None:
