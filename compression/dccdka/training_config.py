@@ -50,6 +50,8 @@ class TrainingConfig:
                 raise TrainingConfigError(f"{field}: must be a number, got {value!r}")
         if not 0 < self.learning_rate < math.inf:
             raise TrainingConfigError(f"learning_rate: must be above 0, got {self.learning_rate}")
+        if not isinstance(self.compile, bool):
+            raise TrainingConfigError(f"compile: must be True or False, got {self.compile!r}")
         for field, choices in (("augmentation", Augmentation), ("autocast", Autocast)):
             if getattr(self, field) not in get_args(choices):
                 raise TrainingConfigError(

@@ -259,6 +259,18 @@ def test_a_constant_made_in_the_forward_stays_out_of_the_candidates(dataset: Dat
         assert set(result.module.state_dict()) == set(model.state_dict())
 
 
+class Dropping(Permuted):
+    """Drops by a function, whose mode a trace makes permanent."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return nn.functional.dropout(super().forward(images), 0.5, self.training)
+
+
+def test_a_random_function_is_suspected_where_logits_differ(dataset: Dataset, logits: np.ndarray) -> None:
+    with pytest.raises(StackingError, match=r"what is random in it must be a module such as nn\.Dropout"):
+        compress_stacked(Dropping(), dataset, RECIPES[:1], logits, CONFIG, lowered=False)
+
+
 class Unlowerable(Permuted):
     """Computes what int8 devices have no operator for."""
 
