@@ -47,6 +47,30 @@ def _evaluated(
     model.cpu()
 
 
+def require_trainable(model: nn.Module, dataset: Dataset, what: str) -> None:
+    """As `require_logits`, for a network whose parameters are to be trained, and its layers compressed.
+
+    So it must be the network itself, not something wrapped around it, and of float32. Raises NetworkError.
+    """
+    _require_module(model, what)
+    if isinstance(model, torch.jit.ScriptModule):
+        raise NetworkError(f"{what}: is a module of torch.jit; give the torch.nn.Module that it was made from")
+    if "_orig_mod" in model._modules:
+        raise NetworkError(
+            f"{what}: is wrapped by torch.compile; give the network itself, model._orig_mod, and compile=True to the"
+            " training"
+        )
+    if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
+        raise NetworkError(f"{what}: is wrapped by {type(model).__name__}; give the network itself, model.module")
+    for name, parameter in model.named_parameters():
+        if parameter.is_floating_point() and parameter.dtype != torch.float32:
+            raise NetworkError(
+                f"{what}: parameter {name} is {parameter.dtype}, must be torch.float32; give model.float(), and"
+                ' autocast "bf16" to compute in half precision'
+            )
+    require_logits(model, dataset, what)
+
+
 def require_logits(model: nn.Module, dataset: Dataset, what: str) -> None:
     """Run the network on two images, on its device. Raises NetworkError unless it gives logits [2, classes].
 

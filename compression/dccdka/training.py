@@ -18,7 +18,7 @@ from dccdka.collaborative import CompressedModel, require_feasible
 from dccdka.datasets import Dataset
 from dccdka.distillation import distillation_loss
 from dccdka.divergence import DivergedError
-from dccdka.evaluation import NetworkError, accuracy, require_logits
+from dccdka.evaluation import NetworkError, accuracy, require_trainable
 from dccdka.fitting import fit
 from dccdka.integer_form import require_integer_form
 from dccdka.learner import Learner, abandoned_on_failure
@@ -58,13 +58,14 @@ def train_teacher(
 ) -> None:
     """Train the model in place on the labels (Eq. 12) and leave it in eval mode, on the CPU.
 
-    dataset, checkpoint: as data and checkpoint of `compress`. Raises DatasetError, TrainingConfigError, NetworkError,
-    CheckpointError, DivergedError; the model is left as `compress` leaves it then.
+    The training's seed is given to torch's global generator, too. dataset, checkpoint: as data and checkpoint of
+    `compress`. Raises DatasetError, TrainingConfigError, NetworkError, CheckpointError, DivergedError; the model is
+    left as `compress` leaves it then.
     """
     require_training(config, "config")
     dataset = as_dataset(dataset, config.seed)
     steps = config.steps(len(dataset.train.labels))
-    require_logits(model, dataset, "model")
+    require_trainable(model, dataset, "model")
     file = _checkpoint(checkpoint, model, dataset, config, {"kind": "labels alone"})
     if file is not None:
         file.check()
@@ -96,7 +97,8 @@ def compress(
 
     data: a Dataset, or what `load_dataset` takes. teacher: a trained network, a list of them (an ensemble), logits
     [n_train, classes] or [members, n_train, classes] as a tensor or a float32 array, one of `dccdka.teachers`, or None
-    to learn from the labels alone. The model is trained in place and becomes the result's module, on the CPU.
+    to learn from the labels alone. The model is trained in place and becomes the result's module, on the CPU. The
+    training's seed is given to torch's global generator, too.
 
     checkpoint: a file that the training's state is saved to now and then, and at the end; where it exists, the training
     goes on from it, on the CPU to the same bits as one that was not interrupted. Remove it when it is not needed.
@@ -112,7 +114,7 @@ def compress(
     require_training(training, "training")
     dataset = as_dataset(data, training.seed)
     steps = training.steps(len(dataset.train.labels))
-    require_logits(model, dataset, "model")
+    require_trainable(model, dataset, "model")
     require_feasible(model, recipe)
     if lowered:
         require_integer_form(model, dataset, recipe)

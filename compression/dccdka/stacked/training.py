@@ -14,7 +14,7 @@ from dccdka.batches import Batch, Batches
 from dccdka.collaborative import CompressedModel
 from dccdka.datasets import Dataset
 from dccdka.divergence import DivergedError, diverged_after, diverged_at
-from dccdka.evaluation import require_logits
+from dccdka.evaluation import require_trainable
 from dccdka.fitting import REPORT_INTERVAL
 from dccdka.integer_form import require_integer_form
 from dccdka.kinds import kind_of
@@ -48,15 +48,16 @@ def compress_stacked(
 
     Returns by recipe what `compress` gives for it alone, up to float rounding and the draws of the quantisation noise.
     A candidate whose loss becomes infinite or not a number is a DivergedError in its place; the others never notice.
-    The model is not altered. Raises StackingError for what cannot be trained in a stack, naming recipe and field, and
-    what `compress` raises for data, logits and configuration.
+    The model is not altered; torch's global generator is given the training's seed. Raises StackingError for what
+    cannot be trained in a stack, naming recipe and field, and what `compress` raises for data, logits and
+    configuration.
     """
     _require_recipes(recipes)
     configs = _configs(training, len(recipes))
     dataset = as_dataset(dataset, configs[0].seed)
     teacher = _unchanging(logits)
     steps = configs[0].steps(len(dataset.train.labels))
-    require_logits(model, dataset, "model")
+    require_trainable(model, dataset, "model")
     if lowered:
         require_integer_form(model, dataset, recipes[0])
     stack = _Stack(model, dataset, recipes, teacher, configs, steps)

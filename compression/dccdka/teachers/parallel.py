@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from dccdka.batches import Batch
 from dccdka.collaborative import CompressedModel, require_feasible
-from dccdka.evaluation import NetworkError, require_logits
+from dccdka.evaluation import NetworkError, require_trainable
 from dccdka.learner import Learner, abandoned_on_failure
 from dccdka.network_fingerprint import network_fingerprint
 from dccdka.recipe import Recipe, RecipeError
@@ -36,7 +36,7 @@ class ParallelTeacher(Teacher):
         for number, network in enumerate(self.networks):
             who = _name(number, len(self.networks))
             try:
-                require_logits(network, training.dataset, who)
+                require_trainable(network, training.dataset, who)
             except NetworkError as error:
                 raise TeacherError(str(error)) from error
             try:
