@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
+
+from dccdka.differences import first_difference
 
 FORMAT = "dccdka checkpoint 1"
 
@@ -40,35 +43,42 @@ class Checkpoint:
             "fingerprint": json.dumps(self.fingerprint, sort_keys=True),
             "sha256": _digest(plain),
         }
-        unfinished = self.path.with_name(self.path.name + ".part")
-        try:
-            with unfinished.open("wb") as file:
+        with self._writing():
+            with self._unfinished.open("wb") as file:
                 file.write(save(plain, metadata))
                 file.flush()
                 os.fsync(file.fileno())
-            unfinished.replace(self.path)
-        except OSError as error:
-            raise CheckpointError(f"{self.path}: cannot be written: {error.strerror}") from error
+            self._unfinished.replace(self.path)
+
+    def check(self, *, later: Collection[str] = ()) -> None:
+        """Raises CheckpointError, before anything is trained, for what `load` or `save` would raise.
+
+        Only the tensors of a file that is there are not looked at. later: fields of the fingerprint that are not known
+        yet.
+        """
+        with self._writing():
+            if self.path.is_dir():
+                raise CheckpointError(f"{self.path}: is a folder; give the name of a file in it")
+            if not self.path.parent.is_dir():
+                raise CheckpointError(f"{self.path}: its folder does not exist; make it first")
+            self._unfinished.touch()
+            self._unfinished.unlink()
+            exists = self.path.exists()
+        if exists:
+            with self._opened() as file:
+                self._require_same(file.metadata() or {}, later)
 
     def load(self) -> dict[str, Tensor] | None:
         """The tensors saved, on the CPU; None when there is no file yet.
 
-        Raises CheckpointError when the file is damaged, or of another training: then the field is named that differs;
-        and when there is no folder to save the first one in.
+        Raises CheckpointError when the file is damaged, or of another training: then the field is named that differs.
         """
         if not self.path.exists():
-            if not self.path.parent.is_dir():
-                raise CheckpointError(f"{self.path}: its folder does not exist; make it first")
             return None
-        try:
-            with safe_open(self.path, "pt") as file:
-                metadata = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
-        except (OSError, SafetensorError) as error:
-            raise self.damaged(str(error)) from error
-        if metadata.get("format") != FORMAT:
-            raise CheckpointError(f"{self.path}: is no checkpoint of a training; give another file, or remove it")
-        self._require_same(metadata)
+        with self._opened() as file:
+            metadata = file.metadata() or {}
+            self._require_same(metadata)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
         if metadata.get("sha256") != _digest(tensors):
             raise self.damaged("its tensors have another hash than when they were written")
         return tensors
@@ -77,37 +87,43 @@ class Checkpoint:
         """The error that says why the file cannot be used."""
         return CheckpointError(f"{self.path}: damaged ({why}); remove it to begin the training anew")
 
-    def _require_same(self, metadata: Mapping[str, str]) -> None:
+    @property
+    def _unfinished(self) -> Path:
+        return self.path.with_name(self.path.name + ".part")
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise CheckpointError(
+                f"{self.path}: cannot be written: {error.strerror}; give a file where there is room and leave to write"
+            ) from error
+
+    @contextmanager
+    def _opened(self) -> Iterator[Any]:
+        try:
+            with safe_open(self.path, "pt") as file:
+                yield file
+        except (OSError, SafetensorError) as error:
+            raise self.damaged(str(error)) from error
+
+    def _require_same(self, metadata: Mapping[str, str], later: Collection[str] = ()) -> None:
+        if metadata.get("format") != FORMAT:
+            raise CheckpointError(f"{self.path}: is no checkpoint of a training; give another file, or remove it")
         try:
             theirs = json.loads(metadata.get("fingerprint", ""))
         except (ValueError, RecursionError) as error:
             raise self.damaged(f"its fingerprint cannot be read: {error}") from error
         ours = json.loads(json.dumps(self.fingerprint))
-        different = _difference(theirs, ours)
+        if not isinstance(theirs, dict):
+            raise self.damaged(f"its fingerprint is no table: {theirs!r:.80}")
+        known = {name: value for name, value in theirs.items() if name not in later}
+        different = first_difference(known, ours, "the file", "the training asked for")
         if different is not None:
             raise CheckpointError(
                 f"{self.path}: is of another training: {different}; give another file, or remove it to begin anew"
             )
-
-
-def _difference(theirs: object, ours: object, name: str = "") -> str | None:
-    """Where two JSON values differ first, by the name of the field."""
-    if theirs == ours:
-        return None
-    if isinstance(theirs, dict) and isinstance(ours, dict):
-        for key in [*ours, *(key for key in theirs if key not in ours)]:
-            inner = f"{name}.{key}" if name else key
-            if key not in theirs or key not in ours:
-                return f"{inner} is only in the {'file' if key in theirs else 'training asked for'}"
-            found = _difference(theirs[key], ours[key], inner)
-            if found is not None:
-                return found
-    return f"{name or 'the fingerprint'} is {_short(theirs)} in the file, {_short(ours)} in the training asked for"
-
-
-def _short(value: object) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def _digest(tensors: Mapping[str, Tensor]) -> str:

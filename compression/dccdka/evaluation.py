@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from dccdka.batches import Batches
-from dccdka.datasets import Dataset, Normalization, Split
+from dccdka.datasets import Dataset, DatasetError, Normalization, Split
 from dccdka.function_reference import in_one_line
+from dccdka.kinds import kind_of
 from dccdka.training_config import resolve_device
 
 EVALUATION_BATCH = 256
@@ -22,9 +23,13 @@ class NetworkError(ValueError):
 def accuracy(model: nn.Module, split: Split, normalization: Normalization, *, device: str = "auto") -> float:
     """Share of a split that the float module classifies correctly; leaves it in eval mode, on the CPU.
 
-    Raises TrainingConfigError for a device that is not there.
+    Raises TrainingConfigError for a device that is not there, NetworkError for what is no module, and DatasetError for
+    a split without images.
     """
+    _require_module(model, "model")
     target = resolve_device(device)
+    if len(split.labels) == 0:
+        raise DatasetError("split: has no images, so there is no accuracy; give one that has some")
     correct = torch.zeros((), dtype=torch.int64, device=target)
     for logits, labels in _evaluated(model, split, normalization, target):
         correct += (logits.argmax(1) == labels).sum()
@@ -42,11 +47,36 @@ def _evaluated(
     model.cpu()
 
 
+def require_trainable(model: nn.Module, dataset: Dataset, what: str) -> None:
+    """As `require_logits`, for a network whose parameters are to be trained, and its layers compressed.
+
+    So it must be the network itself, not something wrapped around it, and of float32. Raises NetworkError.
+    """
+    _require_module(model, what)
+    if isinstance(model, torch.jit.ScriptModule):
+        raise NetworkError(f"{what}: is a module of torch.jit; give the torch.nn.Module that it was made from")
+    if "_orig_mod" in model._modules:
+        raise NetworkError(
+            f"{what}: is wrapped by torch.compile; give the network itself, model._orig_mod, and compile=True to the"
+            " training"
+        )
+    if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
+        raise NetworkError(f"{what}: is wrapped by {type(model).__name__}; give the network itself, model.module")
+    for name, parameter in model.named_parameters():
+        if parameter.is_floating_point() and parameter.dtype != torch.float32:
+            raise NetworkError(
+                f"{what}: parameter {name} is {parameter.dtype}, must be torch.float32; give model.float(), and"
+                ' autocast "bf16" to compute in half precision'
+            )
+    require_logits(model, dataset, what)
+
+
 def require_logits(model: nn.Module, dataset: Dataset, what: str) -> None:
     """Run the network on two images, on its device. Raises NetworkError unless it gives logits [2, classes].
 
     what: the network's name in messages. Its mode stays as it is.
     """
+    _require_module(model, what)
     channels, height, width = dataset.image_shape
     parameter = next(model.parameters(), None)
     images = torch.zeros(2, channels, height, width, device=parameter.device if parameter is not None else None)
@@ -61,3 +91,8 @@ def require_logits(model: nn.Module, dataset: Dataset, what: str) -> None:
     given = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
     if given != [2, dataset.classes]:
         raise NetworkError(f"{what}: must give logits of shape [n, {dataset.classes}], gives {given} for n = 2")
+
+
+def _require_module(model: object, what: str) -> None:
+    if not isinstance(model, nn.Module):
+        raise NetworkError(f"{what}: must be a torch.nn.Module, is {kind_of(model)}; give the network itself")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -39,15 +39,15 @@ class Learner:
         steps: int,
         recipe: Recipe | None = None,
     ) -> None:
+        # The centroids that come later are trained too, but alone they would do nothing.
+        if not any(parameter.requires_grad for parameter in model.parameters()):
+            raise TrainingConfigError(f"model: {name} has no parameter that could be trained")
         self.name = name
         self.model = model.to(device).train()
         self.config = config
         self.device = device
         self.steps = steps
         self.recipe = recipe
-        # The centroids that come next are trained too, but alone they would do nothing.
-        if not any(parameter.requires_grad for parameter in model.parameters()):
-            raise TrainingConfigError(f"model: {name} has no parameter that could be trained")
         self.collaboration = Collaboration(model, recipe, steps=steps) if recipe is not None else None
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self._optimizer = torch.optim.Adam(trained, lr=config.learning_rate, fused=True)
@@ -107,6 +107,12 @@ class Learner:
         error = diverged_after(self.steps, self.name, self.model)
         if error is not None:
             raise error
+
+    def abandon(self) -> None:
+        """Leave the network plain and on the CPU, with the parameters that it has come to."""
+        if self.collaboration is not None:
+            self.collaboration.abandon()
+        self.model.cpu()
 
     def state_dict(self) -> dict[str, Tensor]:
         """All that the steps so far have changed; what `load_state_dict` takes back into a learner made alike."""
@@ -170,6 +176,17 @@ class Learner:
                 f"compile: torch cannot compile {self.name}: {in_one_line(error)}; on the CPU it needs a C++ compiler;"
                 " compile: false does without"
             ) from error
+
+
+@contextmanager
+def abandoned_on_failure(learners: Sequence[Learner]) -> Iterator[None]:
+    """Whatever ends a training early, also Ctrl-C, its networks can be trained again; learners may be added inside."""
+    try:
+        yield
+    except BaseException:
+        for learner in learners:
+            learner.abandon()
+        raise
 
 
 def _numbers(values: Mapping[str, float | int]) -> dict[str, Tensor]:

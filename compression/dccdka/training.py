@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,21 +11,23 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dccdka.arguments import AnyData, AnyTeacher, as_dataset, as_teacher
 from dccdka.batches import Batch, Batches
 from dccdka.checkpoint import Checkpoint, CheckpointError
-from dccdka.collaborative import CompressedModel
-from dccdka.datasets import Dataset, load_dataset
+from dccdka.collaborative import CompressedModel, require_feasible
+from dccdka.datasets import Dataset
 from dccdka.distillation import distillation_loss
 from dccdka.divergence import DivergedError
-from dccdka.evaluation import NetworkError, accuracy, require_logits
+from dccdka.evaluation import NetworkError, accuracy, require_trainable
 from dccdka.fitting import fit
 from dccdka.integer_form import require_integer_form
-from dccdka.learner import Learner
+from dccdka.learner import Learner, abandoned_on_failure
+from dccdka.network_fingerprint import network_fingerprint
 from dccdka.progress import OnProgress, ignore_progress
 from dccdka.recipe import Recipe
-from dccdka.teachers import NetworkTeacher, ParallelTeacher, StoredLogits, Teacher, TeacherError, Training
+from dccdka.teachers import NetworkTeacher, ParallelTeacher, StoredLogits, TeacherError, Training
 from dccdka.teachers.stored import split_sha256
-from dccdka.training_config import TrainingConfig, TrainingConfigError, resolve_device
+from dccdka.training_config import TrainingConfig, TrainingConfigError, require_training, resolve_device
 
 __all__ = [
     "AnyTeacher",
@@ -40,8 +43,6 @@ __all__ = [
     "train_teacher",
 ]
 
-AnyTeacher = nn.Module | Sequence[nn.Module] | NDArray[np.float32] | Tensor | Teacher | None
-
 _DEFAULT = TrainingConfig()
 # What of a configuration a training may go on with changed: it touches no result on the same device.
 _FREE = ("device", "checkpoint_every")
@@ -49,7 +50,7 @@ _FREE = ("device", "checkpoint_every")
 
 def train_teacher(
     model: nn.Module,
-    dataset: Dataset,
+    dataset: AnyData,
     config: TrainingConfig,
     on_progress: OnProgress = ignore_progress,
     *,
@@ -57,14 +58,21 @@ def train_teacher(
 ) -> None:
     """Train the model in place on the labels (Eq. 12) and leave it in eval mode, on the CPU.
 
-    checkpoint: as for `compress`. Raises TrainingConfigError, NetworkError, CheckpointError, DivergedError.
+    The training's seed is given to torch's global generator, too. dataset, checkpoint: as data and checkpoint of
+    `compress`. Raises DatasetError, TrainingConfigError, NetworkError, CheckpointError, DivergedError; the model is
+    left as `compress` leaves it then.
     """
+    require_training(config, "config")
+    dataset = as_dataset(dataset, config.seed)
     steps = config.steps(len(dataset.train.labels))
-    require_logits(model, dataset, "model")
-    batches = _training_batches(dataset, config)
+    require_trainable(model, dataset, "model")
     file = _checkpoint(checkpoint, model, dataset, config, {"kind": "labels alone"})
+    if file is not None:
+        file.check()
+    batches = _training_batches(dataset, config)
     learner = Learner("the network", model, config, batches.labels.device, steps)
-    fit(learner, batches, _loss_of_labels, config, on_progress, checkpoint=file)
+    with abandoned_on_failure([learner]):
+        fit(learner, batches, _loss_of_labels, config, on_progress, checkpoint=file)
     model.cpu().eval()
 
 
@@ -76,7 +84,7 @@ def teacher_logits(model: nn.Module, dataset: Dataset, *, device: str = "auto") 
 
 def compress(
     model: nn.Module,
-    data: Dataset | str | Path,
+    data: AnyData,
     recipe: Recipe,
     teacher: AnyTeacher = None,
     *,
@@ -89,7 +97,8 @@ def compress(
 
     data: a Dataset, or what `load_dataset` takes. teacher: a trained network, a list of them (an ensemble), logits
     [n_train, classes] or [members, n_train, classes] as a tensor or a float32 array, one of `dccdka.teachers`, or None
-    to learn from the labels alone. The model is trained in place and becomes the result's module, on the CPU.
+    to learn from the labels alone. The model is trained in place and becomes the result's module, on the CPU. The
+    training's seed is given to torch's global generator, too.
 
     checkpoint: a file that the training's state is saved to now and then, and at the end; where it exists, the training
     goes on from it, on the CPU to the same bits as one that was not interrupted. Remove it when it is not needed.
@@ -97,42 +106,48 @@ def compress(
     lowered: the result is meant for `lower`, so a network that has no integer form is refused before it is trained.
 
     Raises, before anything is trained: DatasetError, RecipeError, TrainingConfigError, NetworkError, LoweringError,
-    TeacherError, CheckpointError; and DivergedError, which names step and layer.
+    TeacherError, CheckpointError (also where none could be saved); and DivergedError, which names step and layer.
+    Whatever ends a training early, also Ctrl-C, the model is plain afterwards and on the CPU, and can be given again,
+    with the checkpoint or without. Its weights are then those that it had come to: after DivergedError the diverged
+    ones, so make the network anew.
     """
-    dataset = load_dataset(data, seed=training.seed) if isinstance(data, str | Path) else data
+    require_training(training, "training")
+    dataset = as_dataset(data, training.seed)
     steps = training.steps(len(dataset.train.labels))
-    require_logits(model, dataset, "model")
+    require_trainable(model, dataset, "model")
+    require_feasible(model, recipe)
     if lowered:
         require_integer_form(model, dataset, recipe)
+    chosen = as_teacher(teacher)
+    if isinstance(chosen, ParallelTeacher) and model in chosen.networks:
+        raise TeacherError("teacher: is the student itself, which cannot learn beside itself; give another network")
+    file = _checkpoint(checkpoint, model, dataset, training, {"kind": "student", "recipe": recipe.to_dict()})
+    if file is not None:
+        # What the teacher knows is found out from all the images, which may take long: all else is looked at before.
+        file.check(later=("teacher",))
     batches = _training_batches(dataset, training)
     device = batches.labels.device
-    lessons = None
-    if (chosen := _as_teacher(teacher)) is not None:
-        if isinstance(chosen, ParallelTeacher) and model in chosen.networks:
-            raise TeacherError("teacher: is the student itself, which cannot learn beside itself; give another network")
-        lessons = chosen.prepare(Training(dataset, training, device, steps))
+    lessons = chosen.prepare(Training(dataset, training, device, steps)) if chosen is not None else None
 
     def loss_of(logits: Tensor, batch: Batch, step: int) -> Tensor:
         if lessons is None:
             return _loss_of_labels(logits, batch, step)
         return distillation_loss(logits, lessons.logits(batch, step), batch.labels, recipe)
 
-    who = {"kind": "student", "recipe": recipe.to_dict(), "teacher": lessons.fingerprint if lessons else None}
-    file = _checkpoint(checkpoint, model, dataset, training, who)
-    learner = Learner("the student", model, training, device, steps, recipe)
-    fit(
-        learner,
-        batches,
-        loss_of,
-        training,
-        on_progress,
-        beside=lessons.learners if lessons is not None else (),
-        checkpoint=file,
-    )
-    if lessons is not None:
-        lessons.end()
-    assert learner.collaboration is not None  # made for the recipe
-    compressed = learner.collaboration.finalize()
+    learners = [*lessons.learners] if lessons is not None else []
+    with abandoned_on_failure(learners):
+        if file is not None:
+            teaching = lessons.fingerprint if lessons is not None else None
+            file = replace(file, fingerprint={**file.fingerprint, "teacher": teaching})
+            file.check()
+        learner = Learner("the student", model, training, device, steps, recipe)
+        beside = tuple(learners)
+        learners.append(learner)
+        fit(learner, batches, loss_of, training, on_progress, beside=beside, checkpoint=file)
+        if lessons is not None:
+            lessons.end()
+        assert learner.collaboration is not None  # made for the recipe
+        compressed = learner.collaboration.finalize()
     model.cpu()
     return compressed
 
@@ -146,33 +161,12 @@ def _training_batches(dataset: Dataset, config: TrainingConfig) -> Batches:
     return Batches(dataset.train, dataset.normalization, config.batch_size, device, config.augmentation)
 
 
-def _as_teacher(teacher: AnyTeacher) -> Teacher | None:
-    match teacher:
-        case None | Teacher():
-            return teacher
-        case nn.Module():
-            return NetworkTeacher(teacher)
-        case np.ndarray():
-            return StoredLogits(teacher)
-        case Tensor():
-            return StoredLogits(teacher.detach().float().cpu().numpy())
-        case [*networks] if networks and all(isinstance(network, nn.Module) for network in networks):
-            return NetworkTeacher(*networks)
-    raise TeacherError(
-        "teacher: must be a module, a list of modules, logits, one of dccdka.teachers or None, is"
-        f" {type(teacher).__name__}"
-    )
-
-
 def _checkpoint(
     path: str | Path | None, model: nn.Module, dataset: Dataset, config: TrainingConfig, who: Mapping[str, object]
 ) -> Checkpoint | None:
     if path is None:
         return None
     settings = {name: value for name, value in vars(config).items() if name not in _FREE}
-    shapes = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
     device = resolve_device(config.device).type
-    return Checkpoint(
-        Path(path),
-        {**who, "training": settings, "device": device, "data": split_sha256(dataset.train), "model": shapes},
-    )
+    about = {**who, "training": settings, "device": device, "data": split_sha256(dataset.train)}
+    return Checkpoint(Path(path), {**about, **network_fingerprint(model, dataset.image_shape)})

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 import torch
 
 from dccdka.augmentation import Augmentation
+from dccdka.kinds import kind_of
 
 Device = Literal["cpu", "cuda", "auto"]
 Autocast = Literal["none", "bf16", "fp16"]
@@ -49,6 +50,8 @@ class TrainingConfig:
                 raise TrainingConfigError(f"{field}: must be a number, got {value!r}")
         if not 0 < self.learning_rate < math.inf:
             raise TrainingConfigError(f"learning_rate: must be above 0, got {self.learning_rate}")
+        if not isinstance(self.compile, bool):
+            raise TrainingConfigError(f"compile: must be True or False, got {self.compile!r}")
         for field, choices in (("augmentation", Augmentation), ("autocast", Autocast)):
             if getattr(self, field) not in get_args(choices):
                 raise TrainingConfigError(
@@ -64,6 +67,14 @@ class TrainingConfig:
         if images < self.batch_size:
             raise TrainingConfigError(f"batch_size: {self.batch_size} is more than the {images} training images")
         return self.epochs * (images // self.batch_size)
+
+
+def require_training(config: object, what: str) -> None:
+    """Raises TrainingConfigError for anything but a TrainingConfig; what: the argument's name in messages."""
+    if not isinstance(config, TrainingConfig):
+        raise TrainingConfigError(
+            f"{what}: must be a TrainingConfig, is {kind_of(config)}; give dccdka.TrainingConfig(epochs=.., ..)"
+        )
 
 
 def resolve_device(device: str) -> torch.device:

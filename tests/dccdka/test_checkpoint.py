@@ -20,7 +20,7 @@ from dccdka.checkpoint import Checkpoint, CheckpointError
 from dccdka.collaborative import CompressedModel
 from dccdka.datasets import Dataset, Split
 from dccdka.progress import Progress
-from dccdka.recipe import LayerRule, Recipe, Schedule
+from dccdka.recipe import LayerRule, Recipe, RecipeError, Schedule
 from dccdka.teachers import ParallelTeacher
 from dccdka.training import AnyTeacher, TrainingConfig, compress, train_teacher
 
@@ -188,6 +188,14 @@ def test_the_checkpoint_of_other_data_teachers_and_networks_is_refused(
         trained(tiny, network(0), None, file)
     with pytest.raises(CheckpointError, match=r"another training: model\.5\.weight is only in the training asked"):
         trained(tiny, with_dropout(network, 0), network(1), file)
+    silu = network(0)
+    silu[2] = nn.SiLU()  # type: ignore[index]  # a Sequential
+    differs = r"another training: forward\.3 is \"relu\(.*in the file, \"silu\("
+    with pytest.raises(CheckpointError, match=differs):
+        trained(tiny, silu, network(1), file)
+    trained(tiny, network(0), ParallelTeacher(network(1)), tmp_path / "d")
+    with pytest.raises(CheckpointError, match=r"another training: teacher\.parallel\.0\.forward\.3"):
+        trained(tiny, network(0), ParallelTeacher(silu), tmp_path / "d")
 
 
 def rewritten(file: Path, change: Callable[[dict[str, torch.Tensor], dict[str, str]], None]) -> None:
@@ -267,4 +275,69 @@ def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 def test_a_training_does_not_begin_whose_checkpoint_has_no_folder(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"c: its folder does not exist; make it first"):
-        Checkpoint(tmp_path / "none" / "c", {}).load()
+        Checkpoint(tmp_path / "none" / "c", {}).check()
+
+
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [
+        ("/proc/self/c.safetensors", "cannot be written: .*; give a file where"),
+        (".", "is a folder; give the name of a file in it"),
+        ("none/c", "its folder does not exist; make it first"),
+        ("c" * 300, "cannot be written: File name too long"),
+    ],
+)
+def test_where_nothing_could_be_saved_no_training_begins(
+    tmp_path: Path, tiny: Dataset, network: Network, place: str, why: str
+) -> None:
+    student = network(0)
+    for begin in (
+        lambda: compress(student, tiny, RECIPE, training=CONFIG, checkpoint=tmp_path / place),
+        lambda: train_teacher(student, tiny, CONFIG, checkpoint=tmp_path / place),
+    ):
+        with pytest.raises(CheckpointError, match=why):
+            begin()
+    before = network(0).state_dict()
+    assert all(torch.equal(tensor, before[name]) for name, tensor in student.state_dict().items())
+
+
+def test_looking_at_a_checkpoint_changes_nothing(tmp_path: Path) -> None:
+    checkpoint = Checkpoint(tmp_path / "c", {"kind": "test"})
+    checkpoint.check()
+    assert list(tmp_path.iterdir()) == []
+    checkpoint.save({"a": torch.ones(3)})
+    content = checkpoint.path.read_bytes()
+    checkpoint.check()
+    assert list(tmp_path.iterdir()) == [checkpoint.path] and checkpoint.path.read_bytes() == content
+
+
+class Unasked(nn.Module):
+    """A teacher that may be looked at, but not asked about all the images."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        assert len(images) == 2
+        return torch.zeros(2, 10)
+
+
+def test_what_is_wrong_is_told_before_the_teacher_sees_all_images(
+    tmp_path: Path, tiny: Dataset, network: Network
+) -> None:
+    trained(tiny, network(0), None, tmp_path / "c")
+    with pytest.raises(CheckpointError, match=r"recipe\.bits"):
+        trained(tiny, network(0), Unasked(), tmp_path / "c", recipe=replace(RECIPE, bits=5))
+    rules = (LayerRule("no such layer", bits=8),)
+    for recipe, error in ((replace(RECIPE, layers=rules), "no such layer"), (replace(RECIPE, pruning="filters"), "fx")):
+        with pytest.raises(RecipeError, match=error):
+            compress(Untraceable(), tiny, recipe, Unasked(), training=CONFIG, lowered=False)
+
+
+class Untraceable(nn.Module):
+    """Its forward depends on values."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(784, 10)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.layer(images.flatten(1))
+        return logits if logits.sum() > 0 else 2 * logits

@@ -11,11 +11,13 @@ import torch
 from torch import nn
 
 from dccdka.collaborative import CompressedModel
-from dccdka.datasets import Dataset, Split, load_dataset
+from dccdka.datasets import Dataset, DatasetError, Split, load_dataset
 from dccdka.learning_rate import learning_rate_factor
 from dccdka.models import build_model
 from dccdka.progress import Progress
 from dccdka.recipe import Recipe
+from dccdka.stacked import compress_stacked
+from dccdka.teachers import ParallelTeacher, TeacherError
 from dccdka.training import (
     NetworkError,
     TrainingConfig,
@@ -106,6 +108,11 @@ def test_a_gpu_that_is_not_there_is_told(small: Dataset) -> None:
         accuracy(model(small, width=2), small.train, small.normalization, device="cuda")
 
 
+def test_there_is_no_accuracy_without_images(small: Dataset) -> None:
+    with pytest.raises(DatasetError, match=r"^split: has no images"):
+        accuracy(model(small, width=2), head(small.test, 0), small.normalization, device="cpu")
+
+
 def test_stored_logits_are_in_the_order_of_the_training_split(small: Dataset) -> None:
     teacher = model(small, width=2).eval()
     logits = teacher_logits(teacher, small, device="cpu")
@@ -127,6 +134,8 @@ def test_progress_counts_the_steps_and_ends_with_the_last(small: Dataset) -> Non
 @pytest.mark.parametrize(
     ("field", "value"),
     [
+        ("compile", "no"),
+        ("compile", 1),
         ("epochs", 0),
         ("epochs", 1.5),
         ("epochs", "3"),
@@ -181,6 +190,44 @@ def test_a_network_that_does_not_fit_the_data_is_told_before_training(
 ) -> None:
     with pytest.raises(NetworkError, match=message):
         compress(network, small, RECIPE, training=TrainingConfig(device="cpu"))
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
+@pytest.mark.parametrize(
+    ("wrap", "message"),
+    [
+        (torch.compile, r"is wrapped by torch\.compile; give the network itself, model\._orig_mod"),
+        (nn.DataParallel, r"is wrapped by DataParallel; give the network itself, model\.module"),
+        (torch.jit.script, r"is a module of torch\.jit; give the torch\.nn\.Module that it was made from"),
+        (nn.Module.bfloat16, r"parameter 1\.weight is torch\.bfloat16, must be torch\.float32; give model\.float\(\)"),
+        (nn.Module.double, r"parameter 1\.weight is torch\.float64, must be torch\.float32; give model\.float\(\)"),
+    ],
+    ids=["compiled", "parallel", "scripted", "bf16", "double"],
+)
+def test_what_is_not_the_plain_network_is_refused_with_what_to_give(
+    small: Dataset, wrap: Callable[[nn.Module], nn.Module], message: str
+) -> None:
+    config = TrainingConfig(device="cpu")
+
+    def wrapped() -> nn.Module:
+        return wrap(nn.Sequential(nn.Flatten(), nn.Linear(784, 10)))
+
+    for train in (
+        lambda: compress(wrapped(), small, RECIPE, training=config),
+        lambda: train_teacher(wrapped(), small, config),
+        lambda: compress_stacked(wrapped(), small, [RECIPE], np.zeros((512, 10), np.float32), config),
+    ):
+        with pytest.raises(NetworkError, match=f"^model: {message}"):
+            train()
+    with pytest.raises(TeacherError, match=f"^teacher: {message}"):
+        compress(model(small, width=2), small, RECIPE, ParallelTeacher(wrapped()), training=config)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
+def test_a_teacher_that_does_not_learn_may_be_a_module_of_torch_jit(small: Dataset) -> None:
+    teacher = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+    expected = teacher_logits(teacher, small, device="cpu")
+    assert np.array_equal(teacher_logits(torch.jit.script(teacher), small, device="cpu"), expected)
 
 
 def test_half_precision_trains_as_well(small: Dataset) -> None:

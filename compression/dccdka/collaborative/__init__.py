@@ -5,6 +5,7 @@ off and each layer holds n-bit codes.
 """
 
 from dccdka.collaborative.collaboration import Collaboration
+from dccdka.collaborative.feasibility import require_feasible
 from dccdka.collaborative.layers import Layer, compressible_layers
 from dccdka.collaborative.result import CompressedModel, LayerCodes
 from dccdka.collaborative.untrained import post_training, worst_case
@@ -16,5 +17,6 @@ __all__ = [
     "LayerCodes",
     "compressible_layers",
     "post_training",
+    "require_feasible",
     "worst_case",
 ]

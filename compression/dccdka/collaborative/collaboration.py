@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from dccdka.collaborative.feasibility import require_model_and_recipe
 from dccdka.collaborative.filters import filter_structure
 from dccdka.collaborative.layers import CompressedLayer, compressed_layers
 from dccdka.collaborative.notes import departure, held_back, sentences, stays_float, too_few_for_clusters
 from dccdka.collaborative.pruner import FilterPruner, GlobalPruner, GroupedLayer, LayerPruner, Pruner
 from dccdka.collaborative.result import CompressedModel, LayerCodes
 from dccdka.collaborative.weights import WeightGroup
+from dccdka.differences import first_difference
 from dccdka.divergence import DivergedError
 from dccdka.pruning import pruned_count
 from dccdka.recipe import Recipe, RecipeError
@@ -26,14 +29,16 @@ class Collaboration:
     Make the optimiser after it, for it adds the centroids to the model's parameters, and move the model to its device
     before. Call `before_step(t)` before each optimiser step t of `steps`: it renews masks and clusters where they are
     due and computes the weights of that step; several backward passes may go before the optimiser's step, each with
-    noise of its own. `finalize` after the last. In eval mode the weights are at any time what `finalize` would make of
-    them, except for steps that the schedule has not reached. A layer whose weight is frozen is compressed as it is.
+    noise of its own. `finalize` after the last, or `abandon` when training ends early. In eval mode the weights are at
+    any time what `finalize` would make of them, except for steps that the schedule has not reached. A layer whose
+    weight is frozen is compressed as it is.
 
     Raises RecipeError when a rule matches no layer, when there is no layer or the weight of one is not its own, when
     filters are to be pruned of a network that torch.fx cannot trace, and when there are no steps.
     """
 
     def __init__(self, model: nn.Module, recipe: Recipe, steps: int) -> None:
+        require_model_and_recipe(model, recipe)
         if steps < 1:
             raise RecipeError(f"steps: must be 1 or more, got {steps}")
         self.model = model
@@ -41,8 +46,11 @@ class Collaboration:
         self.timeline = Timeline.of(recipe.schedule, steps)
         self._told = stays_float(model)
         self._fully_pruned = False
-        self._finalized = False
+        self._clustering_begun = False
+        self._finished = False
         compressed = compressed_layers(model, recipe)
+        # The network's own ones, of biases or norms, which stay when a compression is abandoned.
+        self._others = set(_parametrized(model))
         # Filters are followed through the plain network, before anything is put on its layers.
         self._pruner = self._make_pruner({layer.name: layer.settings.final_sparsity for layer in compressed})
         shared = [layer for layer in compressed if layer.settings.clusters is not None]
@@ -75,7 +83,8 @@ class Collaboration:
         """Renew masks and clusters where the schedule says so, and compute the weights of this step."""
         self._require_unfinished()
         timeline = self.timeline
-        if step == timeline.clustering_begin:
+        # Also where a loop begins later, or leaves that step out.
+        if step >= timeline.clustering_begin and not self._clustering_begun:
             self._begin_clustering()
         elif timeline.renews(step):
             if step <= timeline.pruning_end:
@@ -98,13 +107,25 @@ class Collaboration:
         if not self.clustered:
             self._begin_clustering()
         self._require_finite()
-        self._finalized = True
+        self._finished = True
         layers = {layer.name: self._plain(layer) for layer in self.layers}
         for layer in self.layers:
             live = int(layer.mask.count_nonzero())
             self._tell(layer.name, departure(layers[layer.name], layer.layer.settings, live))
         self._pruner.finalize()
         return CompressedModel(self.model.eval(), layers, self.recipe, self.notes)
+
+    @torch.no_grad()
+    def abandon(self) -> None:
+        """Take the parametrizations off without a result, for a training that ended early.
+
+        The model is plain again, with the parameters that were trained, neither pruned nor clustered nor rounded. Does
+        nothing after `finalize`, or when called again.
+        """
+        self._finished = True
+        for module, name in list(_parametrized(self.model)):
+            if (module, name) not in self._others:
+                parametrize.remove_parametrizations(module, name, leave_parametrized=False)
 
     @torch.no_grad()
     def prune_fully(self) -> None:
@@ -117,10 +138,12 @@ class Collaboration:
         """Copies of all that training has changed besides the model's own parameters and buffers."""
         parts = {name: group.state() for name, group in self._groups.items()} | {"pruner": self._pruner.state()}
         state = {f"{part}.{name}": value for part, state in parts.items() for name, value in state.items()}
-        return {**state, "fully_pruned": torch.tensor(self._fully_pruned)}
+        recipe = torch.frombuffer(bytearray(json.dumps(self.recipe.to_dict()).encode()), dtype=torch.uint8)
+        return {**state, "fully_pruned": torch.tensor(self._fully_pruned), "recipe": recipe}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Take back a `state_dict` of the same model and recipe. Raises KeyError or ValueError when it is another's."""
+        self._require_same_recipe(state["recipe"])
         parts: dict[str, dict[str, Tensor]] = {}
         for key, value in state.items():
             part, _, name = key.partition(".")
@@ -129,6 +152,14 @@ class Collaboration:
             group.load_state(parts[name])
         self._pruner.load_state(parts.get("pruner", {}))
         self._fully_pruned = bool(state["fully_pruned"])
+        self._clustering_begun = self.clustered
+
+    def _require_same_recipe(self, written: Tensor) -> None:
+        theirs = json.loads(bytes(written.tolist()))
+        ours = json.loads(json.dumps(self.recipe.to_dict()))
+        different = first_difference(theirs, ours, "the state", "the recipe given here", "recipe")
+        if different is not None:
+            raise ValueError(f"{different}; make the Collaboration with the recipe of the state")
 
     def _make_pruner(self, shares: Mapping[str, float]) -> Pruner:
         if self.recipe.pruning == "layer":
@@ -161,8 +192,10 @@ class Collaboration:
                 )
 
     def _require_unfinished(self) -> None:
-        if self._finalized:
-            raise RuntimeError("the compression was finalized: its model is plain; begin another Collaboration for it")
+        if self._finished:
+            raise RuntimeError(
+                "the compression was finalized or abandoned: its model is plain; begin another Collaboration for it"
+            )
 
     def _tell(self, layer: str, what: str | None) -> None:
         if what is not None:
@@ -180,6 +213,7 @@ class Collaboration:
         self._fully_pruned = step + timeline.interval > timeline.pruning_end
 
     def _begin_clustering(self) -> None:
+        self._clustering_begun = True
         self.prune_fully()
         for group in self._groups.values():
             group.begin_sharing(self.recipe.centroid_init)
@@ -196,3 +230,11 @@ class Collaboration:
         parametrize.remove_parametrizations(module, "weight", leave_parametrized=False)
         module.weight.copy_(torch.from_numpy(codes.weights()))
         return codes
+
+
+def _parametrized(model: nn.Module) -> Iterator[tuple[nn.Module, str]]:
+    """Each module of which a parameter is parametrized, with the parameter's name."""
+    for module in model.modules():
+        if parametrize.is_parametrized(module):
+            for name in module.parametrizations:  # type: ignore[union-attr]  # a ModuleDict
+                yield module, name

@@ -286,4 +286,7 @@ def _check(model: nn.Module, network: fx.GraphModule, count: int, images: Tensor
     wanted = expected.repeat(1, count)
     scale = float(expected.abs().max())
     if logits.shape != wanted.shape or not torch.allclose(logits, wanted, rtol=0, atol=_TOLERANCE * scale):
-        raise StackingError(f"{type(model).__name__} does not give its own logits when stacked; {_ADVICE}")
+        raise StackingError(
+            f"{type(model).__name__} does not give its own logits when stacked; what is random in it must be a module"
+            f" such as nn.Dropout, for a trace keeps F.dropout(x, p, self.training) at work; or {_ADVICE}"
+        )

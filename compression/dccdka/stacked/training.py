@@ -6,18 +6,18 @@ import copy
 from collections.abc import Sequence
 from dataclasses import fields
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from dccdka.arguments import AnyData, AnyTeacher, as_dataset, as_teacher
 from dccdka.batches import Batch, Batches
 from dccdka.collaborative import CompressedModel
 from dccdka.datasets import Dataset
 from dccdka.divergence import DivergedError, diverged_after, diverged_at
-from dccdka.evaluation import require_logits
+from dccdka.evaluation import require_trainable
 from dccdka.fitting import REPORT_INTERVAL
 from dccdka.integer_form import require_integer_form
+from dccdka.kinds import kind_of
 from dccdka.learning_rate import learning_rate_factor
 from dccdka.progress import OnProgress, Progress
 from dccdka.recipe import Recipe
@@ -25,15 +25,15 @@ from dccdka.stacked.collaboration import StackedCollaboration
 from dccdka.stacked.loss import StackedLoss
 from dccdka.stacked.network import StackingError, stack_network
 from dccdka.stacked.optimizer import StackedAdam
-from dccdka.teachers import StoredLogits, Training
-from dccdka.training_config import TrainingConfig, resolve_device
+from dccdka.teachers import FixedTeacher, StoredLogits, Training
+from dccdka.training_config import TrainingConfig, require_training, resolve_device
 
 
 def compress_stacked(
     model: nn.Module,
-    dataset: Dataset,
+    dataset: AnyData,
     recipes: Sequence[Recipe],
-    logits: NDArray[np.float32] | StoredLogits,
+    logits: AnyTeacher,
     training: TrainingConfig | Sequence[TrainingConfig],
     on_progress: OnProgress | None = None,
     *,
@@ -41,29 +41,58 @@ def compress_stacked(
 ) -> list[CompressedModel | DivergedError]:
     """Train a student for each recipe, all from the weights of `model`, on the same batches at the same time.
 
-    logits: the teacher's, float32 [n_train, classes], of an ensemble [members, n_train, classes], or stored ones.
+    dataset: as for `compress`. logits: the teacher's, float32 [n_train, classes], of an ensemble [members, n_train,
+    classes], stored ones, or a teacher as `compress` takes it that does not change, which is then asked for them.
     training: one for all, or one for each recipe, which may differ in learning_rate alone. on_progress hears of the
     mean loss of the candidates that have not diverged. lowered: as for `compress`.
 
     Returns by recipe what `compress` gives for it alone, up to float rounding and the draws of the quantisation noise.
     A candidate whose loss becomes infinite or not a number is a DivergedError in its place; the others never notice.
-    The model is not altered. Raises StackingError for what cannot be trained in a stack, naming recipe and field, and
-    what `compress` raises for data, logits and configuration.
+    The model is not altered; torch's global generator is given the training's seed. Raises StackingError for what
+    cannot be trained in a stack, naming recipe and field, and what `compress` raises for data, logits and
+    configuration.
     """
+    _require_recipes(recipes)
     configs = _configs(training, len(recipes))
-    require_logits(model, dataset, "model")
+    dataset = as_dataset(dataset, configs[0].seed)
+    teacher = _unchanging(logits)
+    steps = configs[0].steps(len(dataset.train.labels))
+    require_trainable(model, dataset, "model")
     if lowered:
         require_integer_form(model, dataset, recipes[0])
-    stack = _Stack(model, dataset, recipes, logits, configs)
+    stack = _Stack(model, dataset, recipes, teacher, configs, steps)
     stack.train(on_progress)
     return stack.results()
 
 
-def _configs(training: TrainingConfig | Sequence[TrainingConfig], count: int) -> list[TrainingConfig]:
-    if count == 0:
+def _require_recipes(recipes: Sequence[Recipe]) -> None:
+    if not isinstance(recipes, Sequence) or isinstance(recipes, str):
+        raise StackingError(f"recipes: must be a list of Recipe, is {kind_of(recipes)}; give [recipe] for a single one")
+    if not recipes:
         raise StackingError("recipes: empty; give one recipe or more")
-    if isinstance(training, TrainingConfig):
+    for number, recipe in enumerate(recipes):
+        if not isinstance(recipe, Recipe):
+            raise StackingError(
+                f"recipe {number}: must be a Recipe, is {kind_of(recipe)}; dccdka.Recipe.from_dict makes one of plain"
+                " values"
+            )
+
+
+def _unchanging(teacher: AnyTeacher) -> StoredLogits | FixedTeacher:
+    chosen = as_teacher(teacher)
+    if not isinstance(chosen, StoredLogits | FixedTeacher):
+        raise StackingError(
+            f"logits: must be logits or a teacher that does not change, is {kind_of(teacher)}; train these candidates"
+            " one by one with dccdka.compress for another"
+        )
+    return chosen
+
+
+def _configs(training: TrainingConfig | Sequence[TrainingConfig], count: int) -> list[TrainingConfig]:
+    if not isinstance(training, Sequence):
         training = [training] * count
+    for number, config in enumerate(training):
+        require_training(config, f"training {number}")
     if len(training) != count:
         raise StackingError(f"training: {len(training)} for {count} recipes; give one for all, or one for each")
     for field in fields(TrainingConfig):
@@ -89,23 +118,24 @@ class _Stack:
         model: nn.Module,
         dataset: Dataset,
         recipes: Sequence[Recipe],
-        logits: NDArray[np.float32] | StoredLogits,
+        teacher: StoredLogits | FixedTeacher,
         configs: Sequence[TrainingConfig],
+        steps: int,
     ) -> None:
         self.recipes, self.configs = recipes, configs
         self.count = len(recipes)
         self.config = configs[0]
-        self.steps = self.config.steps(len(dataset.train.labels))
+        self.steps = steps
         device = resolve_device(self.config.device)
         self.batches = Batches(
             dataset.train, dataset.normalization, self.config.batch_size, device, self.config.augmentation
         )
-        teacher = logits if isinstance(logits, StoredLogits) else StoredLogits(logits)
-        self.lessons = teacher.prepare(Training(dataset, self.config, device, self.steps))
         images, _ = next(self.batches.in_order())
         model = copy.deepcopy(model).to(device)
         self.network = stack_network(model, self.count, images[:2]).to(device)
         self.collaboration = StackedCollaboration(self.network, model, recipes, self.steps)
+        # After all that may be refused: a teacher may have to look at all the images first.
+        self.lessons = teacher.prepare(Training(dataset, self.config, device, self.steps))
         self.loss = StackedLoss(recipes, device)
         self.optimizer = StackedAdam(self.collaboration.weights, self.collaboration.clustering_begins)
         self.first_bad_step = torch.full((self.count,), self.steps, device=device)

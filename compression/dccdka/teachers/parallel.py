@@ -7,10 +7,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dccdka.batches import Batch
-from dccdka.collaborative import CompressedModel
-from dccdka.evaluation import NetworkError, require_logits
-from dccdka.learner import Learner
-from dccdka.recipe import Recipe
+from dccdka.collaborative import CompressedModel, require_feasible
+from dccdka.evaluation import NetworkError, require_trainable
+from dccdka.learner import Learner, abandoned_on_failure
+from dccdka.network_fingerprint import network_fingerprint
+from dccdka.recipe import Recipe, RecipeError
 from dccdka.teachers.teacher import Lessons, Teacher, TeacherError, Training
 
 
@@ -33,10 +34,16 @@ class ParallelTeacher(Teacher):
 
     def prepare(self, training: Training) -> Lessons:
         for number, network in enumerate(self.networks):
+            who = _name(number, len(self.networks))
             try:
-                require_logits(network, training.dataset, _name(number, len(self.networks)))
+                require_trainable(network, training.dataset, who)
             except NetworkError as error:
                 raise TeacherError(str(error)) from error
+            try:
+                if self.recipe is not None:
+                    require_feasible(network, self.recipe)
+            except RecipeError as error:
+                raise TeacherError(f"{who}: its recipe: {error}") from error
         return _ParallelLessons(self, training)
 
 
@@ -45,13 +52,19 @@ class _ParallelLessons(Lessons):
         self._teacher = teacher
         count = len(teacher.networks)
         self.fingerprint = {
-            "parallel": [{name: list(t.shape) for name, t in each.state_dict().items()} for each in teacher.networks],
+            "parallel": {
+                str(number): network_fingerprint(network, training.dataset.image_shape)
+                for number, network in enumerate(teacher.networks)
+            },
             "recipe": teacher.recipe.to_dict() if teacher.recipe is not None else None,
         }
-        self.learners = [
-            Learner(_name(number, count), network, training.config, training.device, training.steps, teacher.recipe)
-            for number, network in enumerate(teacher.networks)
-        ]
+        self.learners: list[Learner] = []
+        with abandoned_on_failure(self.learners):
+            for number, network in enumerate(teacher.networks):
+                who = _name(number, count)
+                self.learners.append(
+                    Learner(who, network, training.config, training.device, training.steps, teacher.recipe)
+                )
 
     def logits(self, batch: Batch, step: int) -> Tensor:
         given = []

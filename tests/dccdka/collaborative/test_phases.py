@@ -102,3 +102,19 @@ def test_quantisation_that_never_begins_still_rounds_the_result() -> None:
     floats = effective(model.eval())
     assert_holds(collaboration.finalize(), recipe)
     assert not all(torch.equal(*pair) for pair in zip(floats, effective(model), strict=True))
+
+
+@pytest.mark.parametrize("begin", [60, 71, 83])
+def test_a_loop_that_begins_late_clusters_from_its_first_step_on(begin: int) -> None:
+    model = network()
+    recipe = Recipe(4, 0.5, 4, 4)
+    collaboration = Collaboration(model, recipe, steps=100)
+    train(model, collaboration, range(begin, max(begin, 70)))
+    assert not collaboration.clustered
+    collaboration.before_step(max(begin, 70))
+    assert collaboration.clustered
+    (group,) = collaboration._groups.values()
+    found = group.centroids.detach().clone()
+    train(model, collaboration, range(max(begin, 70), 100))
+    assert not torch.equal(group.centroids, found)
+    assert_holds(collaboration.finalize(), recipe)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import copy
-from typing import get_args
+from dataclasses import replace
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
+from torch.nn.utils import parametrize
 
 from dccdka.collaborative import Collaboration, post_training
 from dccdka.recipe import LayerRule, PruningMode, Recipe, Schedule
@@ -46,13 +49,36 @@ def test_a_training_goes_on_from_its_state_bit_by_bit(stop: int, pruning: Prunin
 
 def test_a_state_of_something_else_is_refused() -> None:
     state = Collaboration(network(), Recipe(4, 0.5, 6, 4), steps=40).state_dict()
-    with pytest.raises(ValueError, match="centroids"):
-        Collaboration(network(), Recipe(4, 0.5, 7, 4), steps=40).load_state_dict(state)
+    with pytest.raises(ValueError, match="mask: expected"):
+        Collaboration(nn.Linear(3, 5), Recipe(4, 0.5, 6, 4), steps=40).load_state_dict(state)
     with pytest.raises(KeyError):
-        Collaboration(network(), Recipe(4, 0.5, None, 4), steps=40).load_state_dict(state)
+        Collaboration(network(), Recipe(4, 0.5, 6, 4), steps=40).load_state_dict({"recipe": state["recipe"]})
     with pytest.raises(ValueError, match="index: points outside"):
         broken = {**state, "shared.index": state["shared.index"] + 100}
         Collaboration(network(), Recipe(4, 0.5, 6, 4), steps=40).load_state_dict(broken)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"temperature": 5},
+        {"final_sparsity": 0.6},
+        {"clusters": 7},
+        {"clusters": None},
+        {"bits": 5},
+        {"pruning": "global"},
+        {"layers": (LayerRule("first", bits=3),)},
+    ],
+)
+def test_a_state_of_another_recipe_is_refused_by_the_field(change: dict[str, Any]) -> None:
+    recipe = Recipe(4, 0.5, 6, 4)
+    model = network()
+    state = Collaboration(network(), recipe, steps=40).state_dict()
+    other = Collaboration(model, replace(recipe, **change), steps=40)
+    before = other.state_dict()
+    with pytest.raises(ValueError, match=rf"^recipe\.{next(iter(change))} is .* in the state, .*; make the Collaborat"):
+        other.load_state_dict(state)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in other.state_dict().items())
 
 
 def test_a_model_in_training_can_be_copied() -> None:
@@ -87,3 +113,28 @@ def test_a_finished_model_may_be_compressed_again_but_not_by_what_finished_it() 
         collaboration.finalize()
     again = Recipe(4, 0.75, 4, 3)
     assert_holds(post_training(once.module, again), again)
+
+
+@pytest.mark.parametrize("pruning", get_args(PruningMode))
+def test_an_abandoned_model_is_plain_and_keeps_what_was_trained(pruning: PruningMode) -> None:
+    model = network()
+    parametrize.register_parametrization(model.get_submodule("2"), "bias", nn.Identity())
+    names = set(model.state_dict())
+    collaboration = Collaboration(model, Recipe(4, 0.5, 6, 4, pruning=pruning), steps=40)
+    train(model, collaboration, range(36))
+    trained = [layer.original.clone() for layer in collaboration.layers]
+    for _ in range(2):
+        collaboration.abandon()
+        assert all(torch.equal(*pair) for pair in zip(effective(model), trained, strict=True))
+    # The network's own parametrization is left alone.
+    assert set(model.state_dict()) == names
+    with pytest.raises(RuntimeError, match="abandoned"):
+        collaboration.before_step(36)
+
+
+def test_a_finalized_model_cannot_be_abandoned_any_more() -> None:
+    model = network()
+    collaboration = Collaboration(model, Recipe(4, 0.5, 6, 4), steps=40)
+    compressed = collaboration.finalize()
+    collaboration.abandon()
+    assert_holds(compressed, compressed.recipe)

@@ -21,7 +21,7 @@ from dccdka.progress import Progress
 from dccdka.pruning import pruned_count
 from dccdka.recipe import LayerRule, Recipe, Schedule
 from dccdka.stacked import StackingError, compress_stacked
-from dccdka.teachers import StoredLogits, TeacherError
+from dccdka.teachers import NetworkTeacher, StoredLogits, TeacherError
 from dccdka.training import compress
 from dccdka.training_config import TrainingConfig, TrainingConfigError
 
@@ -134,6 +134,19 @@ def test_a_stack_tells_what_a_candidate_alone_tells_of_its_layers(dataset: Datas
     assert len(told) > 5 and all("of its weights are zero, 0% were pruned" in note for note in told)
 
 
+def test_a_teacher_teaches_as_its_stored_logits_do(dataset: Dataset) -> None:
+    teacher = student().eval()
+    stored = StoredLogits.compute(NetworkTeacher(teacher), dataset, device="cpu")
+    results = [
+        compress_stacked(student(), dataset, RECIPES[:1], given, CONFIG)[0]
+        for given in (stored, teacher, NetworkTeacher(teacher), torch.from_numpy(stored.values[0, 0]))
+    ]
+    for result in results:
+        assert isinstance(result, CompressedModel)
+        for name, codes in result.layers.items():
+            assert np.array_equal(codes.codes, results[0].layers[name].codes)  # type: ignore[union-attr]  # as above
+
+
 def test_a_candidate_that_diverges_is_reported_alone(dataset: Dataset, logits: np.ndarray) -> None:
     recipes = [RECIPES[0], RECIPES[0], RECIPES[1]]
     healthy = compress_stacked(student(), dataset, recipes, logits, CONFIG)
@@ -232,6 +245,12 @@ def test_no_recipes_and_wrong_logits_are_refused(dataset: Dataset, logits: np.nd
         compress_stacked(student(), dataset, RECIPES, logits[:500], CONFIG)
 
 
+def test_data_without_images_are_told_as_such(dataset: Dataset, logits: np.ndarray) -> None:
+    empty = replace(dataset, train=Split(dataset.train.images[:0], dataset.train.labels[:0]))
+    with pytest.raises(TrainingConfigError, match="more than the 0 training images"):
+        compress_stacked(student(), empty, RECIPES, logits[:0], CONFIG)
+
+
 class Permuted(nn.Module):
     """Makes a tensor in its forward."""
 
@@ -251,6 +270,18 @@ def test_a_constant_made_in_the_forward_stays_out_of_the_candidates(dataset: Dat
     for result in results:
         assert isinstance(result, CompressedModel)
         assert set(result.module.state_dict()) == set(model.state_dict())
+
+
+class Dropping(Permuted):
+    """Drops by a function, whose mode a trace makes permanent."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return nn.functional.dropout(super().forward(images), 0.5, self.training)
+
+
+def test_a_random_function_is_suspected_where_logits_differ(dataset: Dataset, logits: np.ndarray) -> None:
+    with pytest.raises(StackingError, match=r"what is random in it must be a module such as nn\.Dropout"):
+        compress_stacked(Dropping(), dataset, RECIPES[:1], logits, CONFIG, lowered=False)
 
 
 class Unlowerable(Permuted):

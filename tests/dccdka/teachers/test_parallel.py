@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from dccdka.datasets import Dataset
-from dccdka.recipe import Recipe
+from dccdka.recipe import LayerRule, Recipe
 from dccdka.teachers import ParallelTeacher, TeacherError
 from dccdka.training import TrainingConfig, compress, train_teacher
 
@@ -51,6 +51,9 @@ def test_networks_that_cannot_learn_beside_the_student_are_refused(tiny: Dataset
         compress(student, tiny, RECIPE, ParallelTeacher(twin, student), training=CONFIG)
     with pytest.raises(TeacherError, match="in the ensemble twice"):
         ParallelTeacher(twin, twin)
+    wrong = ParallelTeacher(twin, network(2), recipe=replace(RECIPE, layers=(LayerRule("no such layer", bits=8),)))
+    with pytest.raises(TeacherError, match=r"^teacher 0: its recipe: layers: the rule for 'no such layer'"):
+        compress(student, tiny, RECIPE, wrong, training=CONFIG)
 
 
 def test_an_ensemble_is_compressed_by_the_same_steps(tiny: Dataset, network: Network) -> None:
