@@ -29,8 +29,8 @@ def network_inputs(dataset, images):
 
 
 def trained(model: nn.Module, dataset: Dataset, steps: int) -> nn.Module:
-    """After so many steps of 64 images: about 80% right."""
-    optimizer = torch.optim.Adam(model.parameters(), 3e-3)
+    """After so many steps of 64 images, 859 of which see them all."""
+    optimizer = torch.optim.Adam(model.train().parameters(), 3e-3)
     for begin in range(0, 64 * steps, 64):
         images, labels = dataset.train.images[begin : begin + 64], dataset.train.labels[begin : begin + 64]
         optimizer.zero_grad()
@@ -94,3 +94,15 @@ def test_a_network_of_many_operators_loses_less_than_half_a_point(dataset):
     before = float_accuracy(compressed.module, dataset)
     assert before > 0.7
     assert accuracy(read_artifact(pack(graph)), dataset.test) == pytest.approx(before, abs=0.005)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "width"), [("ds-cnn", 24), ("mobilenetv2", 8), ("efficientnet-b0", 8)])
+def test_deep_networks_of_depthwise_layers_lose_less_than_half_a_point(dataset, name, width):
+    torch.manual_seed(0)
+    model = build_model(name, width=width, image_shape=dataset.image_shape, classes=10)
+    compressed = post_training(trained(model, dataset, steps=850), Recipe(1, 0, 256, 8))
+    artifact = read_artifact(pack(lower(compressed, dataset.train.images[:512], dataset.normalization)))
+    before = float_accuracy(compressed.module, dataset)
+    assert before > 0.7
+    assert accuracy(artifact, dataset.test) == pytest.approx(before, abs=0.005)
