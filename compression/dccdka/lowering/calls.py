@@ -20,6 +20,8 @@ from dccdka.lowering.tracing import describe, failures_told
 PROBE_IMAGES = 2
 
 _NAMESPACES = (operator, torch, F, torch.special, torch._C._nn)
+# What takes only its shape or type from the network, where it is called on a constant.
+_OF_A_LIKENESS = {"expand_as", "view_as", "reshape_as", "type_as", "to"}
 _IN_PLACE = {f"i{name}" for name in ("add", "sub", "mul", "truediv", "pow")}
 
 
@@ -113,7 +115,8 @@ class _Prober(fx.Interpreter):
             value = super().run_node(n)
         if n.op.startswith("call") and _holds_tensor(value):
             inputs = _nodes(args, kwargs)
-            if inputs:
+            constant = self._name(n) in _OF_A_LIKENESS and not isinstance((*args, None)[0], fx.Node)
+            if inputs and not constant:
                 # A part of a tuple has no shape of its own; what reads it is refused with the tuple.
                 before = self.env[inputs[0]]
                 input_shape = tuple(before.shape[1:]) if isinstance(before, Tensor) else ()

@@ -1,4 +1,4 @@
-"""The few kinds of layers that networks are read as, whichever way they were written (see reading.py)."""
+"""The few kinds of layers that networks are read as, whichever way they were written (see reading/)."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ there are stays open.
 
 from __future__ import annotations
 
+import math
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
@@ -48,6 +49,8 @@ def trace(module: nn.Module, inputs: Tensor) -> fx.GraphModule:
             f"{place}{f' ({line})' if line else ''} cannot be traced: its forward fails without values "
             f"({in_one_line(error)}); use fixed control flow, the same for every image"
         ) from error
+    finally:
+        tracer.values.clear()  # the activations of two images, which cycles of references would keep
     return fx.GraphModule(tracer.root, graph, type(module).__name__)
 
 
@@ -98,7 +101,10 @@ class _Tracer(LayerTracer):
         self.values: dict[fx.Node, Any] = {}
         # While a node is computed, modules and parameters are what they are and not traced.
         self._computing = False
+        self._input: fx.Proxy | None = None
         self._batch: fx.Proxy | None = None
+        # What depends on the images, and so may have another size for another number of them.
+        self._of_images: set[fx.Node] = set()
 
     def create_node(self, *arguments: Any, **keywords: Any) -> fx.Node:
         node = super().create_node(*arguments, **keywords)
@@ -112,7 +118,12 @@ class _Tracer(LayerTracer):
         with suppress(Exception):  # what cannot be computed is told when the trace is run, with its node
             self.values[node] = self._computed(node)
         self._computing = False
-        return _Sized(node, self)
+        proxy = _Sized(node, self)
+        if node.op == "placeholder" and not node.args:
+            self._input = proxy
+        if node.op == "placeholder" or not self._of_images.isdisjoint(node.all_input_nodes):
+            self._of_images.add(node)
+        return proxy
 
     def call_module(self, m: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         if self._computing:
@@ -126,21 +137,21 @@ class _Tracer(LayerTracer):
     def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, fx.Proxy]) -> Any:
         return attr_val if self._computing else super().getattr(attr, attr_val, parameter_proxy_cache)
 
-    def shape_of(self, proxy: fx.Proxy) -> tuple[Any, ...] | None:
+    def shape_of(self, proxy: fx.Proxy) -> _Sizes | None:
         """Its sizes; the number of images, where it is the first of them, as torch.fx has it. None where not known."""
         value = self.values.get(proxy.node)
         if not isinstance(value, Tensor):
             return None
-        if proxy.node.op == "get_attr" or value.ndim == 0:
-            return tuple(value.shape)
+        if proxy.node not in self._of_images or value.ndim == 0:
+            return _Sizes(value.shape)
         if len(value) != len(self.inputs):
-            return (self._first_size(proxy), *value.shape[1:])
+            return _Sizes((self._first_size(proxy), *value.shape[1:]))
         if self._batch is None:
-            self._batch = self._first_size(proxy)
+            self._batch = self._first_size(self._input)
         # One and the same for all, so that shapes can be compared.
-        return (self._batch, *value.shape[1:])
+        return _Sizes((self._batch, *value.shape[1:]))
 
-    def _first_size(self, proxy: fx.Proxy) -> fx.Proxy:
+    def _first_size(self, proxy: fx.Proxy | None) -> fx.Proxy:
         return self.create_proxy("call_method", "size", (proxy, 0), {})
 
     @torch.no_grad()
@@ -155,6 +166,20 @@ class _Tracer(LayerTracer):
         if node.op == "call_method":
             return getattr(args[0], str(node.target))(*args[1:], **kwargs)
         return node.target(*args, **kwargs)  # type: ignore[operator]  # a function
+
+
+class _Sizes(tuple[Any, ...]):
+    """A torch.Size one of whose numbers may be a proxy."""
+
+    def numel(self) -> Any:
+        return math.prod(self)
+
+    def __getitem__(self, index: Any) -> Any:
+        found = super().__getitem__(index)
+        return _Sizes(found) if isinstance(index, slice) else found
+
+    def __add__(self, others: Any) -> _Sizes:
+        return _Sizes((*self, *others))
 
 
 class _Sized(fx.Proxy):

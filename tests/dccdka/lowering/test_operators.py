@@ -442,9 +442,12 @@ def test_argmax_of_each_pixel(lower_and_run, images):
     assert (lowered.integer_outputs == lowered.float_outputs).mean() > 0.98
 
 
-def test_argmax_behind_a_softmax_takes_the_logits(lower_and_run, images):
+@pytest.mark.parametrize(
+    "between", [lambda p: p, lambda p: p.detach(), lambda p: p * 2, lambda p: F.dropout(p, 0.1, False)]
+)
+def test_argmax_behind_a_softmax_takes_the_logits(lower_and_run, images, between):
     """Probabilities in steps of 1/256 would be equal for many of these."""
-    module = After(lambda m, x: m.linear(x.flatten(1)).softmax(1).argmax(1), linear=nn.Linear(1014, 200))
+    module = After(lambda m, x: between(m.linear(x.flatten(1)).softmax(1)).argmax(1), linear=nn.Linear(1014, 200))
     with torch.no_grad():
         module.linear.weight *= 0.1
     lowered = lower_and_run(module, images)

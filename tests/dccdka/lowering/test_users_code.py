@@ -112,6 +112,16 @@ def by_slices(module, x):
     return module.linear(x.mean((2, 3), keepdim=True).view(*x.shape[:1], -1))
 
 
+def by_number_of_values(module, x):
+    return module.linear(x.mean((2, 3), keepdim=True).view(x.shape[0], x.shape[1:2].numel()))
+
+
+def beside_a_constant_of_two(module, x):
+    constant = torch.cat([module.linear.bias[:1], module.linear.bias[1:2]])
+    assert constant.shape == (2,)
+    return x.mean((2, 3)).view(x.shape[0], -1)
+
+
 def by_arithmetic(module, x):
     missing = -x.shape[-1] % 4
     return F.max_pool2d(F.pad(x, (0, missing, 0, missing)), 4)
@@ -124,6 +134,8 @@ def by_arithmetic(module, x):
         (by_assertion, [AveragePool]),
         (by_comparison, None),
         (by_slices, [AveragePool, Convolution]),
+        (by_number_of_values, [AveragePool, Convolution]),
+        (beside_a_constant_of_two, [AveragePool]),
         (by_arithmetic, [Pad, MaxPool]),
     ],
 )
@@ -175,6 +187,10 @@ class Functional(nn.Module):
         return self.function(x)
 
 
+def mean_of(x):
+    return x.mean((2, 3), keepdim=True).expand_as(x)
+
+
 @pytest.mark.parametrize(
     ("module", "message"),
     [
@@ -183,11 +199,14 @@ class Functional(nn.Module):
         (OfAnotherWeight(4, 10), r"^operator linear in module 1 \(.*\): takes weights that are no layer's own"),
         (WithoutItsBias(4, 10), "takes the weight of 1 without its bias"),
         (Recurrent(), r"^module 1\.lstm \(.*\), a LSTM, has no integer form: use convolutions or linear layers$"),
-        (Functional(lambda x: x + x.mean((2, 3), keepdim=True).expand_as(x)), "repeats values, which only products"),
-        (
-            Functional(lambda x: x.mean((2, 3), True).expand_as(x) * x.amax((2, 3), True).expand_as(x)),
-            r"both repeated to \(4, 13, 13\)",
-        ),
+        (Functional(lambda x: x + x.mean((2, 3), keepdim=True).expand_as(x)), "repeats values, which only the product"),
+        (Functional(lambda x: mean_of(x) * x.amax((2, 3), True).expand_as(x)), "repeats values, which only"),
+        (Functional(lambda x: F.max_pool2d(mean_of(x) * 2, 2)), "repeats values, which only the product with a tensor"),
+        (Functional(lambda x: mean_of(x) * mean_of(x)), "repeats values"),
+        (Functional(lambda x: mean_of(x) * torch.ones(4, 1, 1)), "repeats values"),
+        (Functional(lambda x: mean_of(x).contiguous() * x), "repeats values"),
+        (Functional(lambda x: mean_of(x)), "repeats values"),
+        (Functional(lambda x: x // x.mean((2, 3), keepdim=True)), "divides tensors by each other"),
         (
             Functional(lambda x: x.mean(1, keepdim=True) * torch.ones(3, 1, 1)),
             r"makes \(3, 13, 13\) of \(1, 13, 13\) by a constant",
@@ -203,3 +222,31 @@ def test_what_stays_out_of_reach_is_named_with_what_to_do(images, module, messag
     compressed = post_training(nn.Sequential(nn.Conv2d(1, 4, 3, stride=2), module).eval(), Recipe(1, 0, 256, 8))
     with pytest.raises(LoweringError, match=message):
         lower(compressed, images, Normalization(zero=73, scale=1 / 90))
+
+
+class Constants(nn.Module):
+    """Constants in the likeness of the tensor: of its type and device, or of its shape."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(1, 4, 3, stride=2)
+        self.register_buffer("mean", torch.linspace(-0.5, 0.5, 4).view(1, 4, 1, 1))
+        self.register_buffer("deviation", torch.linspace(1, 2, 4).view(1, 4, 1, 1))
+
+    def forward(self, x):
+        x = self.first(x)
+        return (x - self.mean.to(x)) / self.deviation.type_as(x)
+
+
+def test_constants_in_the_likeness_of_a_tensor_stay_constants(lower_and_run, images):
+    torch.manual_seed(0)
+    lowered = lower_and_run(Constants(), images)
+    assert [type(operator) for operator in lowered.graph.operators] == [Convolution]
+    assert lowered.error_in_steps() <= 2
+
+
+def test_a_constant_repeated_to_the_shape_of_a_tensor_is_not_taken_for_it(images):
+    gain = torch.linspace(0.5, 1, 4).view(1, 4, 1, 1)
+    module = nn.Sequential(nn.Conv2d(1, 4, 3, stride=2), Functional(lambda x: x * gain.expand_as(x)))
+    with pytest.raises(LoweringError, match="combines with a constant of shape"):
+        lower(post_training(module.eval(), Recipe(1, 0, 256, 8)), images, Normalization(zero=73, scale=1 / 90))

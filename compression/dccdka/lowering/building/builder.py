@@ -14,7 +14,7 @@ from dccdka.lowering.building.classes import argmax, softmax
 from dccdka.lowering.building.draft import Draft
 from dccdka.lowering.building.following import check_in_place
 from dccdka.lowering.building.images import channel_order_of, in_torchs_order
-from dccdka.lowering.building.pairs import join, of_two
+from dccdka.lowering.building.pairs import check_repeated, join, of_two
 from dccdka.lowering.building.pools import average, maximum
 from dccdka.lowering.building.weighted import affine, weighted
 from dccdka.lowering.calls import Calls
@@ -67,6 +67,7 @@ def build_graph(
     draft.define([calls.input], tensor, image_order(height, width, channels))
     for node, layer in layers.items():
         check_in_place(draft, node)
+        check_repeated(draft, node)
         draft.roots[node] = _root(draft, node)
         if node not in draft.values:  # else a layer before has taken it along
             try:

@@ -10,15 +10,15 @@ from torch import fx
 from dccdka.lowering import graph, tables
 from dccdka.lowering.building.draft import Draft
 from dccdka.lowering.errors import LoweringError
-from dccdka.lowering.layers import Exponentials, Largest
+from dccdka.lowering.layers import Exponentials, Largest, Nothing, Scale
 from dccdka.lowering.tracing import describe
 from dccdka.lowering.values import Value, is_along_channels
 
 
 def softmax(draft: Draft, node: fx.Node, layer: Exponentials) -> None:
     """Probabilities in steps of 1/256, whatever the range of the input."""
-    if node.users and all(draft.layers.get(user) == Largest(layer.axis) for user in node.users):
-        return  # `argmax` takes the input
+    if _only_for_argmax(draft, node, layer.axis):
+        return
     x = _along_channels(draft, node, layer.axis)
     tensor = replace(draft.tensors[x.tensor], scale=1 / 256, zero_point=-128)
     output = draft.define([node], tensor, x.order)
@@ -30,8 +30,7 @@ def argmax(draft: Draft, node: fx.Node, layer: Largest) -> None:
 
     Of what a softmax before it takes: of steps of 1/256 several could be the largest.
     """
-    source = draft.calls[node].inputs[0]
-    x = _along_channels(draft, source if draft.layers.get(source) == Exponentials(layer.axis) else node, layer.axis)
+    x = _along_channels(draft, _softmax_before(draft, node, layer.axis) or node, layer.axis)
     if any(user in draft.layers for user in node.users):
         raise LoweringError(f"{describe(node)}: argmax is lowered at the end of a network only; leave out the rest")
     before = draft.tensors[x.tensor]
@@ -43,6 +42,22 @@ def argmax(draft: Draft, node: fx.Node, layer: Largest) -> None:
     order = np.moveaxis(x.order, layer.axis, -1)[..., 0] // before.channels
     draft.define([node], tensor, order.reshape(draft.calls[node].shape or ()))
     draft.operators.append(graph.ArgMax(x.tensor, draft.values[node].tensor))
+
+
+def _only_for_argmax(draft: Draft, node: fx.Node, axis: int) -> bool:
+    """Whether nothing but an argmax along the axis makes use of a node's value, which it then goes behind."""
+    layers = [draft.layers.get(user) for user in node.users if user in draft.layers or user.op == "output"]
+    behind = [user for user in node.users if isinstance(draft.layers.get(user), Nothing | Scale)]
+    ends = all(layer == Largest(axis) or isinstance(layer, Nothing | Scale) for layer in layers)
+    return bool(layers) and ends and all(_only_for_argmax(draft, user, axis) for user in behind)
+
+
+def _softmax_before(draft: Draft, node: fx.Node, axis: int) -> fx.Node | None:
+    """The softmax along the axis whose largest value is also the largest that the node is given."""
+    source = draft.calls[node].inputs[0]
+    while isinstance(draft.layers.get(source), Nothing | Scale):
+        source = draft.calls[source].inputs[0]
+    return source if draft.layers.get(source) == Exponentials(axis) else None
 
 
 def _along_channels(draft: Draft, node: fx.Node, axis: int) -> Value:

@@ -12,7 +12,7 @@ from dccdka.lowering.building.draft import Draft
 from dccdka.lowering.building.following import take_clamp
 from dccdka.lowering.building.images import channel_order_of, in_torchs_order, limits_of, size_of
 from dccdka.lowering.errors import LoweringError
-from dccdka.lowering.layers import Join, Product, Quotient, Sum
+from dccdka.lowering.layers import Expanded, Join, Product, Quotient, Sum
 from dccdka.lowering.tracing import describe
 from dccdka.lowering.values import Value
 
@@ -34,10 +34,6 @@ def of_two(draft: Draft, node: fx.Node, layer: Sum | Product | Quotient) -> None
             raise _of_unlike(node, "multiplies", first, second, "equal shapes, and an image (c, h, w) by (c, 1, 1)")
     elif not _alike(draft, first, second):
         raise _of_unlike(node, "adds", first, second, "equal shapes")
-    if first.order.shape != call.shape:
-        raise LoweringError(
-            f"{describe(node)}: multiplies two tensors that are both repeated to {call.shape}; multiply them first"
-        )
     path, clamp = take_clamp(draft, [node])
     tensor = draft.ranged(path[-1], draft.tensors[first.tensor])
     output = draft.define(path, tensor, first.order)
@@ -52,6 +48,21 @@ def of_two(draft: Draft, node: fx.Node, layer: Sum | Product | Quotient) -> None
         a, b, shift = arithmetic.common_shift((scales[0] / tensor.scale, scales[1] / tensor.scale))
         offset = arithmetic.offset_of(tensor.zero_point, shift, a * first.zero_point, b * second.zero_point)
         draft.operators.append(graph.Add(*tensors, a, b, offset, shift, *limits))
+
+
+def check_repeated(draft: Draft, node: fx.Node) -> None:
+    """What is repeated to the shape of another tensor must be multiplied by one, which repeats it by itself."""
+    if not isinstance(draft.layers[node], Expanded):
+        return
+    for user in node.users:
+        others = [other for other in draft.calls[user].inputs if other is not node] if user in draft.calls else []
+        product = isinstance(draft.layers.get(user), Product) and len(others) == 1
+        whole = product and not isinstance(draft.layers.get(others[0]), Expanded)
+        if not whole and (user in draft.layers or user.op == "output"):
+            raise LoweringError(
+                f"{describe(node)}: repeats values, which only the product with a tensor of that shape does by itself: "
+                "write x * y without it"
+            )
 
 
 def _alike(draft: Draft, first: Value, second: Value) -> bool:

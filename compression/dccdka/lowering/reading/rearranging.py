@@ -35,13 +35,13 @@ def _item(call: Call, x: fx.Node, index: Any) -> Rearrange:
 def _expanded(call: Call, *arguments: Any, **options: Any) -> Expanded | Nothing:
     if call.shape == call.input_shape:
         return Nothing()
-    users = {getattr(user.target, "__name__", user.target) for user in call.node.users}
-    refuse(not users <= _PRODUCTS, call, "repeats values, which only products do by themselves: write x * y without it")
     return Expanded()
 
 
 def _converted(call: Call, x: fx.Node, *arguments: Any, **options: Any) -> Nothing:
-    others = [a for a in (*arguments, *options.values()) if isinstance(a, torch.dtype | str) and a not in _SAME_TYPE]
+    given: list[Any] = [*arguments, *options.values()]
+    others: list[Any] = [a for a in given if isinstance(a, torch.dtype) and a != torch.float32]
+    others += [a for a in given if isinstance(a, str) and a.startswith("torch.") and a != "torch.FloatTensor"]
     refuse(bool(others), call, f"changes the type to {others[:1]}; leave it out, integers are made of float32")
     return Nothing()
 
@@ -55,8 +55,6 @@ def _dropout(call: Call, x: fx.Node, p: float = 0.5, training: bool = True, inpl
     return Nothing()
 
 
-_PRODUCTS = {"mul", "multiply", "mul_", "imul"}
-_SAME_TYPE = (torch.float32, "cpu", "cuda", "torch.FloatTensor")
 _DROPOUTS = ("Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout", "FeatureAlphaDropout")
 
 MODULES: Readers = {

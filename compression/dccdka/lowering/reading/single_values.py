@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, fx
 
 from dccdka.lowering.calls import Call
-from dccdka.lowering.layers import Clamp, Function, Layer
+from dccdka.lowering.layers import Clamp, Function, Layer, Quotient
 from dccdka.lowering.reading.call_checks import Readers, from_attributes, refuse
 
 
@@ -44,8 +44,10 @@ def _function(call: Call, *arguments: Any, **options: Any) -> Layer:
     return of_single_values(call)
 
 
-def of_single_values(call: Call) -> Function:
-    """A function of one tensor, whose other arguments must be numbers."""
+def of_single_values(call: Call) -> Function | Quotient:
+    """A function of one tensor, whose other arguments must be numbers; of two, only where both read the same value."""
+    if len(call.inputs) > 1:
+        return Quotient()
     flat: list[Any] = []
     torch.utils._pytree.tree_map(flat.append, (call.args, call.kwargs))
     for constant in flat:
