@@ -42,6 +42,8 @@ def as_teacher(teacher: AnyTeacher) -> Teacher | None:
             return StoredLogits(teacher.detach().float().cpu().numpy())
         case [*networks] if networks and all(isinstance(network, nn.Module) for network in networks):
             return NetworkTeacher(*networks)
+        case []:
+            raise TeacherError("teacher: the list of networks is empty; give one or more, or None to learn from labels")
     raise TeacherError(
         f"teacher: must be a module, a list of modules, logits, one of dccdka.teachers or None, is {kind_of(teacher)}"
     )

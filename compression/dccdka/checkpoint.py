@@ -18,7 +18,7 @@ from torch import Tensor
 
 from dccdka.differences import first_difference
 
-FORMAT = "dccdka checkpoint 1"
+FORMAT = "dccdka checkpoint 2"
 
 
 class CheckpointError(Exception):

@@ -11,6 +11,7 @@ from dccdka.batches import Batches
 from dccdka.datasets import Dataset, DatasetError, Normalization, Split
 from dccdka.function_reference import in_one_line
 from dccdka.kinds import kind_of
+from dccdka.modes import in_eval_mode
 from dccdka.training_config import resolve_device
 
 EVALUATION_BATCH = 256
@@ -74,20 +75,17 @@ def require_trainable(model: nn.Module, dataset: Dataset, what: str) -> None:
 def require_logits(model: nn.Module, dataset: Dataset, what: str) -> None:
     """Run the network on two images, on its device. Raises NetworkError unless it gives logits [2, classes].
 
-    what: the network's name in messages. Its mode stays as it is.
+    what: the network's name in messages. Its modules' modes stay as they are.
     """
     _require_module(model, what)
     channels, height, width = dataset.image_shape
     parameter = next(model.parameters(), None)
     images = torch.zeros(2, channels, height, width, device=parameter.device if parameter is not None else None)
-    training = model.training
     try:
-        with torch.no_grad():
-            logits = model.eval()(images)
+        with torch.no_grad(), in_eval_mode(model):
+            logits = model(images)
     except Exception as error:  # a user's own network: whatever it raises is its fault, and told as such
         raise NetworkError(f"{what}: fails on images of shape {list(images.shape)}: {in_one_line(error)}") from error
-    finally:
-        model.train(training)
     given = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
     if given != [2, dataset.classes]:
         raise NetworkError(f"{what}: must give logits of shape [n, {dataset.classes}], gives {given} for n = 2")

@@ -49,12 +49,20 @@ class Learner:
         self.steps = steps
         self.recipe = recipe
         self.collaboration = Collaboration(model, recipe, steps=steps) if recipe is not None else None
+        try:
+            self._make_ready()
+        except BaseException:
+            self.abandon()
+            raise
+
+    def _make_ready(self) -> None:
+        model, config, device = self.model, self.config, self.device
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self._optimizer = torch.optim.Adam(trained, lr=config.learning_rate, fused=True)
         # Half-precision gradients underflow without a scale; those of bf16 have the range of float32.
         self._type = _AUTOCAST_TYPES[config.autocast]
         self._scaler = torch.amp.GradScaler(device.type, enabled=config.autocast == "fp16")
-        self._forward = torch.compile(model) if config.compile else model
+        self._forward = self._compiled(model) if config.compile else model
         # A look at the loss waits for a GPU, so there it is noted on the device and looked at now and then.
         self.looks_each_step = device.type == "cpu"
         self._first_bad_step = torch.full((), -1, device=device)
@@ -167,15 +175,24 @@ class Learner:
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, self._type, enabled=self.config.autocast != "none")
 
+    def _compiled(self, model: nn.Module) -> Callable[..., object]:
+        try:
+            return torch.compile(model)
+        except RuntimeError as error:  # where torch has no compiler for this Python
+            raise self._not_compiled(error) from error
+
     @contextmanager
     def _compiling(self) -> Iterator[None]:
         try:
             yield
         except TorchDynamoException as error:
-            raise TrainingConfigError(
-                f"compile: torch cannot compile {self.name}: {in_one_line(error)}; on the CPU it needs a C++ compiler;"
-                " compile: false does without"
-            ) from error
+            raise self._not_compiled(error) from error
+
+    def _not_compiled(self, error: Exception) -> TrainingConfigError:
+        return TrainingConfigError(
+            f"compile: torch cannot compile {self.name}: {in_one_line(error)}; on the CPU it needs a C++ compiler;"
+            " compile: false does without"
+        )
 
 
 @contextmanager

@@ -10,12 +10,14 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
+from dccdka.modes import in_eval_mode
+
 
 def network_fingerprint(model: nn.Module, image_shape: Sequence[int]) -> dict[str, Any]:
     """Plain values: the shape of each tensor, and each call of the forward in eval mode, on an image [c, h, w].
 
     Not the weights: a training that was interrupted goes on with a network that was made anew, or trained meanwhile.
-    What a call is does not depend on the device or the number of threads. The network's mode stays as it is.
+    What a call is does not depend on the device or the number of threads. The modules' modes stay as they are.
     """
     shapes = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
     return {"model": shapes, "forward": _forward_calls(model, image_shape)}
@@ -30,22 +32,23 @@ def _forward_calls(model: nn.Module, image_shape: Sequence[int]) -> dict[str, st
     parameter = next(model.parameters(), None)
     images = torch.zeros(2, *image_shape, device=parameter.device if parameter is not None else None)
     calls = _Calls({"images": images, **dict(model.named_buffers()), **dict(model.named_parameters())})
-    training = model.training
     try:
-        model.eval()
-        with calls:
+        with in_eval_mode(model), calls:
             model(images)
     except Exception:  # a user's own network, which runs, but not under such eyes: then its shapes have to do
         return {}
-    finally:
-        model.train(training)
-    return {str(number): call for number, call in enumerate(calls.seen)}
+    # Numbers that it read from its tensors are among the arguments, and change with the weights.
+    return {} if calls.read_values else {str(number): call for number, call in enumerate(calls.seen)}
+
+
+_READS = {"item", "tolist", "numpy", "__float__", "__int__", "__bool__", "__index__"}
 
 
 class _Calls(TorchFunctionMode):
     def __init__(self, tensors: dict[str, Tensor]) -> None:
         super().__init__()
         self.seen: list[str] = []
+        self.read_values = False
         # The tensors are kept, so that no two have one id.
         self._named = {id(tensor): (name, tensor) for name, tensor in tensors.items()}
 
@@ -63,6 +66,7 @@ class _Calls(TorchFunctionMode):
                 self._named.setdefault(id(tensor), (f"#{len(self.seen)}", tensor))
             name = func.__self__.__name__ if attribute else func.__name__  # type: ignore[attr-defined]  # a descriptor
             self.seen.append(f"{name}({', '.join(given)})")
+            self.read_values = self.read_values or name in _READS
         return result
 
     def _written(self, value: Any) -> str:

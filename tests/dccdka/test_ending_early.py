@@ -14,14 +14,14 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from dccdka.checkpoint import CheckpointError
-from dccdka.collaborative import CompressedModel
+from dccdka.collaborative import Collaboration, CompressedModel
 from dccdka.datasets import Dataset
 from dccdka.divergence import DivergedError
 from dccdka.learner import Learner
 from dccdka.progress import Progress
 from dccdka.recipe import LayerRule, PruningMode, Recipe, RecipeError, Schedule
 from dccdka.teachers import ParallelTeacher
-from dccdka.training import TrainingConfig, compress, train_teacher
+from dccdka.training import TrainingConfig, TrainingConfigError, compress, train_teacher
 
 Network = Callable[[int], nn.Module]
 CONFIG = TrainingConfig(epochs=4, batch_size=16, device="cpu", checkpoint_every=0)
@@ -36,7 +36,7 @@ def interrupted(progress: Progress) -> None:
 
 def assert_plain(model: nn.Module, like: nn.Module) -> None:
     assert not any(parametrize.is_parametrized(module) for module in model.modules())
-    assert set(model.state_dict()) == set(like.state_dict())
+    assert list(model.state_dict()) == list(like.state_dict())
     assert [type(module) for module in model.modules()] == [type(module) for module in like.modules()]
     assert all(isinstance(parameter, nn.Parameter) and parameter.requires_grad for parameter in model.parameters())
 
@@ -111,3 +111,39 @@ def test_a_network_leaves_its_device_however_its_training_ends(
     with pytest.raises(KeyboardInterrupt):
         compress(student, tiny, RECIPE, ParallelTeacher(beside), training=CONFIG, on_progress=interrupted)
     assert left == [teacher, beside, student]
+
+
+def test_a_learner_that_cannot_be_made_leaves_the_network_plain(
+    tiny: Dataset, network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_compiler(model: nn.Module) -> nn.Module:
+        raise RuntimeError("not supported on this Python")
+
+    monkeypatch.setattr(torch, "compile", no_compiler)
+    student = network(0)
+    with pytest.raises(TrainingConfigError, match=r"compile: torch cannot compile the student: .*not supported"):
+        compress(student, tiny, RECIPE, training=replace(CONFIG, compile=True))
+    assert_plain(student, network(0))
+
+
+def test_a_compression_that_is_interrupted_while_it_is_set_up_leaves_the_network_plain(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stops(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("dccdka.collaborative.collaboration.GroupedLayer", stops)
+    student = network(0)
+    with pytest.raises(KeyboardInterrupt):
+        Collaboration(student, RECIPE, steps=4)
+    assert_plain(student, network(0))
+
+
+def test_abandoning_what_is_finished_leaves_the_next_compression_alone(network: Network) -> None:
+    student = network(0)
+    first = Collaboration(student, RECIPE, steps=4)
+    first.finalize()
+    assert list(student.state_dict()) == list(network(0).state_dict())
+    Collaboration(student, RECIPE, steps=4)
+    first.abandon()
+    assert any(parametrize.is_parametrized(module) for module in student.modules())

@@ -94,3 +94,19 @@ def test_a_network_that_cannot_be_followed_is_known_by_its_shapes() -> None:
 
     fingerprint = network_fingerprint(Particular(64, 10), SHAPE)
     assert fingerprint == {"model": {"weight": [10, 64], "bias": [10]}, "forward": {}}
+
+
+def test_a_network_that_reads_numbers_from_its_weights_is_known_by_its_shapes() -> None:
+    def clamping(limit: Tensor) -> Net:
+        return Net(lambda x: x.clamp(0, limit.item()))
+
+    one, other = clamping(torch.tensor(0.4)), clamping(torch.tensor(0.5))
+    assert network_fingerprint(one, SHAPE) == network_fingerprint(other, SHAPE)
+    assert network_fingerprint(one, SHAPE)["forward"] == {}
+
+
+def test_a_frozen_norm_stays_in_its_own_mode() -> None:
+    model = Net().train()
+    model.norm.eval()
+    network_fingerprint(model, SHAPE)
+    assert model.training and model.one.training and not model.norm.training

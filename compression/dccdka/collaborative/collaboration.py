@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -51,12 +51,20 @@ class Collaboration:
         compressed = compressed_layers(model, recipe)
         # The network's own ones, of biases or norms, which stay when a compression is abandoned.
         self._others = set(_parametrized(model))
+        self._orders = [(module, list(module._parameters)) for module in model.modules()]
+        try:
+            self._compress(compressed)
+        except BaseException:
+            self.abandon()
+            raise
+
+    def _compress(self, compressed: Sequence[CompressedLayer]) -> None:
         # Filters are followed through the plain network, before anything is put on its layers.
         self._pruner = self._make_pruner({layer.name: layer.settings.final_sparsity for layer in compressed})
         shared = [layer for layer in compressed if layer.settings.clusters is not None]
         plain = [layer for layer in compressed if layer.settings.clusters is None]
         self._groups: dict[str, WeightGroup] = {}
-        block = recipe.schedule.noise_block
+        block = self.recipe.schedule.noise_block
         if shared:
             self._groups["shared"] = WeightGroup(shared, [self._clusters(layer) for layer in shared], block)
         if plain:
@@ -113,6 +121,7 @@ class Collaboration:
             live = int(layer.mask.count_nonzero())
             self._tell(layer.name, departure(layers[layer.name], layer.layer.settings, live))
         self._pruner.finalize()
+        self._restore_orders()
         return CompressedModel(self.model.eval(), layers, self.recipe, self.notes)
 
     @torch.no_grad()
@@ -122,10 +131,13 @@ class Collaboration:
         The model is plain again, with the parameters that were trained, neither pruned nor clustered nor rounded. Does
         nothing after `finalize`, or when called again.
         """
+        if self._finished:
+            return
         self._finished = True
         for module, name in list(_parametrized(self.model)):
             if (module, name) not in self._others:
                 parametrize.remove_parametrizations(module, name, leave_parametrized=False)
+        self._restore_orders()
 
     @torch.no_grad()
     def prune_fully(self) -> None:
@@ -223,6 +235,13 @@ class Collaboration:
         refit = self.recipe.schedule.refit
         for group in self._groups.values():
             group.renew_members(refit=refit > 0 and number % refit == 0)
+
+    def _restore_orders(self) -> None:
+        """Of the modules' parameters: those that were parametrized come last otherwise."""
+        for module, names in self._orders:
+            for name in names:
+                if name in module._parameters:
+                    module._parameters[name] = module._parameters.pop(name)
 
     def _plain(self, layer: GroupedLayer) -> LayerCodes:
         codes = layer.group.codes(layer.position)

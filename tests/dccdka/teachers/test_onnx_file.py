@@ -19,6 +19,7 @@ from dccdka.datasets import Dataset, Normalization
 from dccdka.distillation import soft_targets
 from dccdka.recipe import Recipe
 from dccdka.teachers import OnnxTeacher, TeacherError
+from dccdka.teachers.onnx_file import _kind_of
 from dccdka.training import TrainingConfig, compress
 
 WEIGHT = torch.randn(10, 784, generator=torch.Generator().manual_seed(0)) / 28
@@ -229,3 +230,18 @@ def test_without_the_extra_the_command_that_installs_it_is_told(
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(TeacherError, match=r"pip install 'dccdka-harness\[onnx\]'"):
         OnnxTeacher(tmp_path / "t.onnx")
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        (torch.rand(64, 1000).softmax(1), "probabilities"),
+        ((torch.rand(64, 10).softmax(1) * 256).round() / 256, "probabilities"),
+        ((torch.rand(64, 10).softmax(1) * 255).floor() / 255, "probabilities"),
+        (torch.rand(64, 1000) * 0.003, "logits"),  # between 0 and 1, and of any sum: those of a sigmoid
+        (torch.eye(10).repeat(6, 1) * 2, "logits"),
+        (torch.randn(64, 10), "logits"),
+    ],
+)
+def test_only_shares_of_one_are_taken_for_probabilities(said: Tensor, kind: str) -> None:
+    assert _kind_of(said) == kind
