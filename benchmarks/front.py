@@ -1,4 +1,4 @@
-"""How small a Fashion-MNIST network can be, and how accurate, after a long training: an hour on 2 cores.
+"""How small a Fashion-MNIST network can be, and how accurate, after a long training: an hour of each of 2 cores.
 
 Wide ResNet-8s, trained on mirrored and shifted images, teach students of two widths. The larger student sees such
 images too, with the logits of both teachers stored for every variant; the smaller learns more from the images as they
