@@ -130,7 +130,7 @@ class _Tracer(LayerTracer):
             return forward(*args, **kwargs)
         try:
             return super().call_module(m, forward, args, kwargs)
-        except Exception:
+        except Exception:  # told by `trace`; here its place is noted, the innermost module's first
             self.failed_in = self.failed_in or self.path_of_module(m)
             raise
 
